@@ -1,0 +1,60 @@
+/**
+ * The one table of coded errors. A message says what happened; `next` says what the reader can do about it.
+ * `status` is the HTTP status the API answers with (RFC 9457), where the error can reach the API.
+ */
+export const ERRORS = {
+  INTERNAL: { status: 500, next: 'This is a defect in gruard: please report it with the log.' },
+  CONFIG_INVALID: { status: 500, next: 'Mend the setting named here; `gruard config --print` shows what is in force.' },
+  CONFIG_UNREADABLE: { status: 500, next: 'Check the path and that the file is YAML.' },
+  USAGE: { status: 400, next: 'Run the command with --help.' },
+  PORT_TAKEN: { status: 500, next: 'Stop the other process or choose another port with the setting named here.' },
+  TOKEN_REQUIRED: { status: 500, next: 'Listen on 127.0.0.1, or set a token (api.token_file or GRUARD_API_TOKEN_FILE).' },
+  UNAUTHORIZED: { status: 401, next: 'Send the header `Authorization: Bearer TOKEN`.' },
+  FORBIDDEN: { status: 403, next: 'Use a token whose scope covers this call.' },
+  NOT_FOUND: { status: 404, next: 'Check the name; the lists are at /v1/devices and /v1/anomalies.' },
+  REQUEST_INVALID: { status: 400, next: 'Mend the field named in `detail`; /docs describes every field.' },
+  PAYLOAD_TOO_LARGE: { status: 413, next: 'Send smaller batches, or raise limits.payload_bytes.' },
+  UNSUPPORTED_MEDIA: { status: 415, next: 'Send application/json or text/plain (line protocol).' },
+  BUSY: { status: 429, next: 'Wait for the time in Retry-After and send the same request again: nothing of it was taken.' },
+  SHUTTING_DOWN: { status: 503, next: 'Send the same request again when gruard is back: nothing of it was taken.' },
+  STORE_UNAVAILABLE: { status: 503, next: 'See /v1/health for the reason; readings are still journaled.' },
+  DATA_DIR_LOCKED: { status: 500, next: 'Another gruard owns this data directory: stop it, or set data_dir (GRUARD_DATA_DIR).' },
+  DATA_DIR_UNUSABLE: { status: 500, next: 'Check that data_dir exists, is writable and has space.' },
+  JOURNAL_DAMAGED: { status: 500, next: 'Run `gruard journal verify`; the damaged segment was set aside, not deleted.' },
+  JOURNAL_FULL: { status: 503, next: 'Free disk space, raise journal.max_bytes, or mend the store that is behind.' },
+  JOURNAL_IO: { status: 503, next: 'Check the disk under data_dir; gruard tries again and loses nothing.' },
+  FORMAT_VERSION: { status: 500, next: 'This data was written by another version of gruard: upgrade gruard, or restore a backup.' },
+  WEIGHTS_INVALID: { status: 500, next: 'Use another weights file, or train one with `gruard train`.' },
+  WEIGHTS_MISMATCH: { status: 500, next: 'Give a weights file whose configuration matches the one named here.' },
+  BACKEND_UNAVAILABLE: { status: 500, next: 'Run `gruard doctor`; set model.backend to auto, wasm or js.' },
+  BROKER_UNREACHABLE: { status: 503, next: 'Check the broker address and credentials; gruard keeps trying.' },
+  FILE_UNREADABLE: { status: 400, next: 'Check the path and the file.' },
+  CSV_INVALID: { status: 400, next: 'The file needs a `timestamp` column and at least one metric column.' },
+  SERVER_UNREACHABLE: { status: 503, next: 'Start it with `gruard start`, or give --api URL.' },
+} as const satisfies Record<string, { status: number; next: string }>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** An error with a code of the table. `detail` is for people and must not hold a secret. */
+export class GruardError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, detail: string, options?: { cause?: unknown }) {
+    super(detail, options);
+    this.name = 'GruardError';
+    this.code = code;
+  }
+
+  get status(): number {
+    return ERRORS[this.code].status;
+  }
+
+  get next(): string {
+    return ERRORS[this.code].next;
+  }
+}
+
+/** The text of anything thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
