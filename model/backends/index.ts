@@ -1,0 +1,20 @@
+import { GruardError } from '../../core/errors.js';
+import type { Network } from '../network.js';
+import type { Backend, BackendName } from './backend.js';
+import { JsBackend } from './js.js';
+
+export { BACKEND_NAMES, type Backend, type BackendName } from './backend.js';
+
+/**
+ * A backend with no slots yet.
+ * @throws GruardError BACKEND_UNAVAILABLE when this installation cannot run it; the detail says why.
+ */
+export async function openBackend(name: BackendName, network: Network): Promise<Backend> {
+  switch (name) {
+    case 'tensorflow':
+    case 'wasm':
+      throw new GruardError('BACKEND_UNAVAILABLE', `the ${name} backend is not in this build`);
+    case 'js':
+      return new JsBackend(network);
+  }
+}
