@@ -1,0 +1,156 @@
+import Type, { type Static, type TSchema } from 'typebox';
+import { DEFAULT_LIMITS } from '../core/limits.js';
+
+/**
+ * Every setting of gruard, once: its type, default, bounds and description. Validation, environment overrides, `--help`,
+ * `gruard config --print` and config/gruard.example.yaml all derive from this schema. Units stand last in the names.
+ */
+
+/** A section: unknown keys are refused, and it may be left out. */
+function section<P extends Record<string, TSchema>>(description: string, properties: P) {
+  return Type.Object(properties, { description, additionalProperties: false, default: {} });
+}
+
+const text = (fallback: string, description: string, extra: object = {}) => Type.String({ default: fallback, description, ...extra });
+const integer = (fallback: number, description: string, minimum: number, maximum: number) =>
+  Type.Integer({ default: fallback, description, minimum, maximum });
+const choice = <const V extends string[]>(values: V, fallback: V[number], description: string) =>
+  Type.Enum(values, { default: fallback, description });
+const texts = (fallback: string[], description: string) => Type.Array(Type.String(), { default: fallback, description, maxItems: 1000 });
+
+/** A secret has a twin `*_file`: the path of a file that holds it. It is never printed. */
+const secret = (description: string) => text('', description, { secret: true });
+const secretFile = (of: string) => text('', `File that holds ${of} (preferred: a value in the environment can be read by other processes).`);
+
+const port = (fallback: number, description: string) => integer(fallback, description, 0, 65535);
+const DAY_MS = 86_400_000;
+const MIB = 1_048_576;
+
+const topicRule = Type.Object({
+  match: Type.String({ description: 'Topic pattern with named levels, e.g. `plant/{line}/{device}/{metric}`; `+` is any one level, `#` the rest.' }),
+  device: Type.String({ default: '', description: 'Device name made from the named levels, e.g. `{line}-{device}`; empty: the level named {device}.' }),
+  metric: Type.String({ default: '', description: 'Metric name made from the named levels; empty: the level named {metric}, or what the payload says.' }),
+}, { additionalProperties: false });
+
+const override = Type.Object({
+  device: Type.String({ default: '*', description: 'Device pattern (`*` is any run of characters).' }),
+  metric: Type.String({ default: '*', description: 'Metric pattern.' }),
+  ignore: Type.Boolean({ default: false, description: 'Store the readings, never alarm.' }),
+  direction: Type.Enum(['both', 'up', 'down'], { default: 'both', description: 'Only alarm on values above (up) or below (down) the forecast.' }),
+  minimum_deviation: Type.Number({ default: 0, minimum: 0, description: 'Never alarm where the value is closer than this to the forecast, in its own unit.' }),
+  lower_limit: Type.Optional(Type.Number({ description: 'Hard limit: a value below it is an anomaly at once.' })),
+  upper_limit: Type.Optional(Type.Number({ description: 'Hard limit: a value above it is an anomaly at once.' })),
+  false_alarms_per_day: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1000, description: 'Sensitivity of these series.' })),
+}, { additionalProperties: false });
+
+const maintenance = Type.Object({
+  device: Type.String({ default: '*', description: 'Device pattern.' }),
+  start: Type.String({ description: 'RFC 3339 time.' }),
+  end: Type.String({ description: 'RFC 3339 time.' }),
+}, { additionalProperties: false });
+
+export const configSchema = Type.Object({
+  data_dir: text('./data', 'Where the journal, the snapshots and the embedded store live. One gruard owns it.'),
+  time: choice(['wall', 'event'], 'wall', '`wall`: now is the clock. `event`: now is the newest timestamp seen (replays, simulated fleets).'),
+
+  api: section('REST API and page.', {
+    host: text('127.0.0.1', 'Address to listen on. Anything but loopback needs a token.'),
+    port: port(8480, 'Port of API and page.'),
+    token: secret('Bearer token that every call must carry; empty: no token (loopback only).'),
+    token_file: secretFile('the API token'),
+    allowed_hosts: texts([], 'Host names, besides loopback ones, under which browsers may reach the API (guards against DNS rebinding).'),
+    streams: integer(200, 'Open /v1/stream connections at the most.', 1, 100_000),
+    requests_per_second: integer(2000, 'Requests a client address may send; more is answered 429.', 1, 1_000_000),
+  }),
+
+  broker: section('Embedded MQTT broker, for fleets that have none.', {
+    enabled: choice(['auto', 'on', 'off'], 'auto', '`auto`: on where no other source is configured.'),
+    host: text('127.0.0.1', 'Address to listen on. Anything but loopback needs a user and password.'),
+    port: port(1883, 'Port of the embedded broker.'),
+    username: text('', 'User that devices must give.'),
+    password: secret('Password that devices must give.'),
+    password_file: secretFile('the broker password'),
+    clients: integer(10_000, 'Connected clients at the most.', 1, 1_000_000),
+  }),
+
+  mqtt: section('Your own MQTT broker.', {
+    url: text('', 'mqtt://, mqtts://, ws:// or wss:// address; empty: not used.'),
+    topics: texts(['#'], 'Topic filters to subscribe to.'),
+    version: choice(['3.1.1', '5'], '3.1.1', 'Protocol version.'),
+    qos: Type.Union([Type.Literal(0), Type.Literal(1)], { default: 1, description: 'Quality of service of the subscription; 1 loses nothing.' }),
+    client_id: text('gruard', 'Fixed, so that the broker keeps what came while gruard was away.'),
+    username: text('', 'User.'),
+    password: secret('Password.'),
+    password_file: secretFile('the password'),
+    ca_file: text('', 'Certificate authority of the broker (PEM).'),
+    cert_file: text('', 'Client certificate (PEM).'),
+    key_file: text('', 'Key of the client certificate (PEM).'),
+    unacknowledged_messages: integer(20_000, 'Messages in flight between receipt and journal.', 1, 1_000_000),
+  }),
+
+  decode: section('How topics and payloads become devices and metrics.', {
+    topics: Type.Array(topicRule, { default: [], description: 'Rules for topics, the first match wins. Without a match the last topic level is the device, unless the payload names one.', maxItems: 1000 }),
+    include: texts([], 'Topic filters to take; empty: all.'),
+    exclude: texts([], 'Topic filters to leave out.'),
+  }),
+
+  limits: section('Limits on what comes over the wire. What is over one is refused, counted, and kept as a dead letter.', {
+    payload_bytes: integer(DEFAULT_LIMITS.payloadBytes, 'A message or request body.', 64, 64 * MIB),
+    nesting: integer(DEFAULT_LIMITS.nesting, 'Nested objects in a payload.', 1, 64),
+    metrics_per_device: integer(DEFAULT_LIMITS.metricsPerDevice, 'Metrics of a device.', 1, 4096),
+    devices: integer(DEFAULT_LIMITS.devices, 'Devices.', 1, 10_000_000),
+    series: integer(DEFAULT_LIMITS.series, 'Series.', 1, 10_000_000),
+    name_bytes: integer(DEFAULT_LIMITS.nameBytes, 'A device, metric or tag name, in UTF-8.', 8, 1024),
+    tags: integer(DEFAULT_LIMITS.tags, 'Tags of a device.', 0, 256),
+    topic_levels: integer(DEFAULT_LIMITS.topicLevels, 'Levels of an MQTT topic.', 1, 256),
+    clock_skew_ms: integer(DEFAULT_LIMITS.clockSkewMs, 'How far ahead of now a timestamp may be.', 0, 3650 * DAY_MS),
+    dead_letters: integer(10_000, 'Dead letters kept; the oldest go first.', 0, 10_000_000),
+  }),
+
+  model: section('The predictor.', {
+    backend: choice(['auto', 'wasm', 'tensorflow', 'js'], 'auto', '`auto` measures once and keeps to its choice.'),
+    weights: text('', 'Weights file (safetensors); empty: the one that ships with gruard.'),
+    profile: choice(['default', 'compact'], 'default', '`compact` keeps less state a series (about 1.2 KB) and finds somewhat less.'),
+  }),
+
+  detector: section('What counts as an anomaly.', {
+    false_alarms_per_day: Type.Number({ default: 0.07, exclusiveMinimum: 0, maximum: 1000, description: 'Sensitivity: false alarms that a healthy series may raise a day.' }),
+    overrides: Type.Array(override, { default: [], description: 'Other rules for some devices or metrics; later ones win.', maxItems: 10_000 }),
+    maintenance: Type.Array(maintenance, { default: [], description: 'Windows in which a device raises no event.', maxItems: 10_000 }),
+    cooldown_ms: integer(0, 'After an event, the time in which the same series opens no new one.', 0, 365 * DAY_MS),
+    accept_after_ms: integer(0, 'After this time an open event becomes the new normal by itself; 0: only a person accepts it.', 0, 365 * DAY_MS),
+  }),
+
+  journal: section('The durable record of every reading.', {
+    max_bytes: integer(8192 * MIB, 'Size at which gruard stops acknowledging until followers catch up.', MIB, Number.MAX_SAFE_INTEGER),
+    segment_bytes: integer(64 * MIB, 'Size of a segment file.', 65_536, 1024 * MIB),
+    commit_delay_ms: integer(2, 'How long a reading may wait for company before it is committed; 0 is the lowest latency, 10 the least CPU.', 0, 1000),
+    snapshot_interval_ms: integer(60_000, 'Time between snapshots of the state.', 1000, DAY_MS),
+  }),
+
+  store: section('Where results are kept.', {
+    kind: choice(['embedded', 'influxdb'], 'embedded', '`embedded` is a DuckDB file in data_dir.'),
+    retention_days: Type.Number({ default: 90, minimum: 0, description: 'Age at which readings and resolved events are removed; 0: never.' }),
+    memory_bytes: integer(512 * MIB, 'Memory that the embedded store may use.', 64 * MIB, 1_000_000 * MIB),
+    influxdb: section('InfluxDB 1.8, or 2.x and 3 through their v1 endpoints.', {
+      url: text('http://127.0.0.1:8086', 'Address.'),
+      database: text('gruard', 'Database (2.x: mapped bucket).'),
+      username: text('', 'User (1.x).'),
+      password: secret('Password (1.x).'),
+      password_file: secretFile('the password'),
+      token: secret('Token (2.x, 3).'),
+      token_file: secretFile('the token'),
+    }),
+  }),
+
+  alerts: section('Who is told.', {
+    sinks: Type.Array(Type.Record(Type.String(), Type.Unknown()), { default: [], description: 'Sinks with their routing; docs/alerts.md lists the fields of each kind.', maxItems: 100 }),
+  }),
+
+  log: section('The log, on stderr.', {
+    level: choice(['debug', 'info', 'warn', 'error'], 'info', 'Least level that is written.'),
+    format: choice(['auto', 'text', 'json'], 'auto', '`auto`: text on a terminal, else JSON lines.'),
+  }),
+}, { additionalProperties: false, default: {} });
+
+export type Config = Static<typeof configSchema>;
