@@ -97,7 +97,7 @@ describe('Normaliser', () => {
 
   it('restores a state bit for bit, in another slot on another page', () => {
     const first = run(noise(100));
-    const copy = new Float64Array(first.normaliser.floatsPerSeries + 3);
+    const copy = new Uint8Array(first.normaliser.bytesPerSlot + 3);
     first.normaliser.write(0, copy, 3);
     const other = new Normaliser();
     other.reserve(3000);

@@ -1,3 +1,5 @@
+import type { StatePart } from '../core/state.js';
+
 /**
  * Turns a series' readings into the network's inputs: each series learns its own level, scale, roughness and period,
  * so that one set of shared weights serves a whole fleet. docs/training.md has the equations.
@@ -63,9 +65,11 @@ function clip(x: number, limit: number): number {
   return x > limit ? limit : x < -limit ? -limit : x;
 }
 
-export class Normaliser {
-  /** Floats of state a series; `write` and `read` move so many. */
-  readonly floatsPerSeries = FLOATS;
+export class Normaliser implements StatePart {
+  readonly name = 'normaliser';
+  readonly version = 1;
+  readonly per = 'series';
+  readonly bytesPerSlot = FLOATS * 8;
   private pages: Float64Array[] = [];
 
   /** Makes room for slots 0 .. capacity - 1. Nothing is copied. */
@@ -142,18 +146,19 @@ export class Normaliser {
     this.pages[slot >>> PAGE_BITS].fill(0, at, at + FLOATS);
   }
 
-  /** Copies a series' state to out[at .. at + floatsPerSeries). Float64, because float32 would lose timestamps and counters. */
-  write(slot: number, out: Float64Array, at: number): void {
-    const from = (slot & PAGE_MASK) * FLOATS;
-    const s = this.pages[slot >>> PAGE_BITS];
-    for (let i = 0; i < FLOATS; i++) out[at + i] = s[from + i];
+  /** Copies a series' state to out[at .. at + bytesPerSlot). Float64, because float32 would lose timestamps and counters. */
+  write(slot: number, out: Uint8Array, at: number): void {
+    out.set(this.bytes(slot), at);
   }
 
   /** Restores what `write` copied. */
-  read(slot: number, from: Float64Array, at: number): void {
-    const to = (slot & PAGE_MASK) * FLOATS;
-    const s = this.pages[slot >>> PAGE_BITS];
-    for (let i = 0; i < FLOATS; i++) s[to + i] = from[at + i];
+  read(slot: number, from: Uint8Array, at: number): void {
+    this.bytes(slot).set(from.subarray(at, at + this.bytesPerSlot));
+  }
+
+  private bytes(slot: number): Uint8Array {
+    const page = this.pages[slot >>> PAGE_BITS];
+    return new Uint8Array(page.buffer, page.byteOffset + (slot & PAGE_MASK) * this.bytesPerSlot, this.bytesPerSlot);
   }
 }
 
