@@ -2,6 +2,7 @@ import { GruardError } from '../../core/errors.js';
 import type { Network } from '../network.js';
 import type { Backend, BackendName } from './backend.js';
 import { JsBackend } from './js.js';
+import { WasmBackend } from './wasm.js';
 
 export { BACKEND_NAMES, type Backend, type BackendName } from './backend.js';
 
@@ -12,8 +13,9 @@ export { BACKEND_NAMES, type Backend, type BackendName } from './backend.js';
 export async function openBackend(name: BackendName, network: Network): Promise<Backend> {
   switch (name) {
     case 'tensorflow':
-    case 'wasm':
       throw new GruardError('BACKEND_UNAVAILABLE', `the ${name} backend is not in this build`);
+    case 'wasm':
+      return new WasmBackend(network);
     case 'js':
       return new JsBackend(network);
   }
