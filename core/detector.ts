@@ -21,8 +21,9 @@ export interface Detector {
   readonly documents: readonly DocumentPart[];
 
   /**
-   * Carries out `batch.declarations` that retire devices, then `batch.controls` in order, then judges the rows: fills yhat, the band, anomalyScore and flags of rows
-   * that are not FLAG.LATE, appends device rows (metric `*`), events and verdicts. `batch.nowMs` is "now". The Fleet has already applied the declarations.
+   * Carries out `batch.controls` in order, then judges the rows: fills yhat, the band, anomalyScore and flags of rows that are not FLAG.LATE, appends device rows
+   * (metric `*`), events and verdicts. `batch.nowMs` is "now". The declarations, retirements included, have already been carried out (`retire`, Fleet).
+   * A tick that finds nothing to say changes nothing, so that it need not be journaled.
    * Declares the `*` series of a device when its second metric appears (through the Fleet given at construction) and adds that declaration to the batch.
    */
   step(batch: Batch): void;

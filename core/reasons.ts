@@ -14,6 +14,7 @@ export const REASONS = {
   too_many_metrics: 'the device or message has more metrics than limits.metrics_per_device',
   too_many_devices: 'there are already limits.devices devices',
   too_many_series: 'there are already limits.series series',
+  too_many_tags: 'the device has more tags than limits.tags; the reading itself was taken',
   excluded: 'the configuration excludes this topic, device or metric',
   duplicate: 'a reading with this timestamp is already there',
   duplicate_differs: 'a reading with this timestamp is already there, with another value',

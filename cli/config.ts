@@ -1,0 +1,14 @@
+import { stringify } from 'yaml';
+import { exampleYaml } from '../config/example.js';
+import { printable } from '../config/load.js';
+import { configOf, type CommonOptions } from './options.js';
+
+/** `gruard config`: what is in force (secrets masked), or the commented example file. */
+export function config(options: CommonOptions & { example?: boolean; json?: boolean }): void {
+  if (options.example) {
+    process.stdout.write(exampleYaml());
+    return;
+  }
+  const settings = printable(configOf(options));
+  process.stdout.write(options.json ? `${JSON.stringify(settings)}\n` : stringify(settings));
+}
