@@ -1,0 +1,204 @@
+import type { DuckDBAppender, DuckDBConnection, DuckDBVector } from '@duckdb/node-api';
+import { BIGINT, DOUBLE, DuckDBDataChunk, UINTEGER, UTINYINT, VARCHAR } from '@duckdb/node-api';
+import type { Batch } from '../../core/batch.js';
+import { FLAG } from '../../core/batch.js';
+import { GruardError } from '../../core/errors.js';
+import type { SeriesNames } from '../../core/results.js';
+
+/** DuckDB's vector size: the most rows that a chunk takes. */
+const CHUNK_ROWS = 2048;
+const READING_TYPES = [UINTEGER, BIGINT, DOUBLE, DOUBLE, DOUBLE, DOUBLE, DOUBLE, UTINYINT];
+const SERIES_TYPES = [UINTEGER, VARCHAR, VARCHAR, VARCHAR];
+
+/** A late row corrects the value of a reading that is there and leaves the forecast as it was made; any other row replaces it whole. */
+const MERGE = `
+  MERGE INTO readings r USING staged s
+  ON r.series_id = s.series_id AND r.timestamp_ms = s.timestamp_ms AND r.timestamp_ms BETWEEN $from AND $to
+  WHEN MATCHED AND (s.flags & ${FLAG.LATE}) = 0 THEN UPDATE SET actual = s.actual, yhat = s.yhat, yhat_lower = s.yhat_lower,
+    yhat_upper = s.yhat_upper, anomaly_score = s.anomaly_score, flags = s.flags
+  WHEN MATCHED AND r.actual IS DISTINCT FROM s.actual THEN UPDATE SET actual = s.actual
+  WHEN NOT MATCHED THEN INSERT BY NAME`;
+
+/**
+ * Writes the rows of batches into `readings`, inside the caller's transaction, as upserts by series and timestamp.
+ *
+ * A row that is newer than everything its series has in the store cannot collide, so it is appended without a look (all rows, nearly always).
+ * The others (late ones, the whole batch when it is written a second time, a device that was retired and sends its history again) go through
+ * `staged` and one MERGE. To know which is which it keeps each series' newest timestamp; for a series that was there before this process
+ * began, the newest of the whole store stands in for it, which is never too low.
+ */
+export class ReadingsWriter {
+  /** By the fleet's series id: the id in this file, 0 where it is not known yet. The file has ids of its own, so that it outlives the journal. */
+  #idOf = new Uint32Array(1024);
+  /** By the id in this file: the newest timestamp in the store, epoch ms. */
+  #newestMs = new Float64Array(1024);
+  #nextId = 1;
+  #storeNewestMs = -Infinity;
+  #names: SeriesNames | undefined;
+  #appender: DuckDBAppender | undefined;
+  /** Rows of the batch that go each way: `count` of each are in use. */
+  #appended = new Uint32Array(1024);
+  #staged = new Uint32Array(1024);
+
+  constructor(readonly connection: DuckDBConnection) {}
+
+  /** Forgets what it believes of the store: at the start, after a rollback, and when series were removed. */
+  async load(): Promise<void> {
+    this.#appender = undefined;
+    this.#names = undefined;
+    this.#idOf.fill(0);
+    const rows = await this.connection.runAndReadAll(
+      'SELECT (SELECT coalesce(max(id), 0) + 1 FROM series)::DOUBLE, (SELECT max(timestamp_ms) FROM readings)::DOUBLE');
+    const [nextId, newestMs] = rows.getRows()[0] as [number, number | null];
+    this.#nextId = nextId;
+    this.#storeNewestMs = newestMs ?? -Infinity;
+    this.#newestMs = new Float64Array(Math.max(1024, nextId * 2)).fill(this.#storeNewestMs, 0, nextId);
+  }
+
+  async write(batch: Batch, names: SeriesNames): Promise<void> {
+    if (names !== this.#names) this.#idOf.fill(0);
+    this.#names = names;
+    await this.#resolve(batch, names);
+    if (this.#appended.length < batch.n) {
+      this.#appended = new Uint32Array(batch.capacity);
+      this.#staged = new Uint32Array(batch.capacity);
+    }
+    let appended = 0;
+    let staged = 0;
+    for (let row = 0; row < batch.n; row++) {
+      const id = this.#idOf[batch.seriesId[row]];
+      if (batch.timestampMs[row] > this.#newestMs[id]) {
+        this.#newestMs[id] = batch.timestampMs[row];
+        this.#appended[appended++] = row;
+      } else {
+        this.#staged[staged++] = row;
+      }
+    }
+    if (appended > 0) {
+      this.#appender ??= await this.connection.createAppender('readings');
+      this.#append(this.#appender, batch, this.#appended, appended);
+    }
+    if (staged > 0) {
+      const rows = this.#staged.subarray(0, staged);
+      await this.#merge(batch, lastOfEach(batch, this.#idOf, rows, false));
+      await this.#merge(batch, lastOfEach(batch, this.#idOf, rows, true));
+    }
+  }
+
+  /** Makes sure that every series of the batch has an id in this file. */
+  async #resolve(batch: Batch, names: SeriesNames): Promise<void> {
+    const unknown = new Set<number>();
+    for (let row = 0; row < batch.n; row++) {
+      const seriesId = batch.seriesId[row];
+      if (seriesId >= this.#idOf.length) this.#idOf = grown(this.#idOf, seriesId);
+      if (this.#idOf[seriesId] === 0) unknown.add(seriesId);
+    }
+    if (unknown.size === 0) return;
+    const wanted = [...unknown].map((seriesId) => {
+      const name = names.nameOf(seriesId);
+      if (!name) throw new GruardError('INTERNAL', `series ${seriesId} is in a batch and was never declared`);
+      return { n: seriesId, device: name.device, metric: name.metric, tags: JSON.stringify(name.tags) };
+    });
+    const found = await this.connection.runAndReadAll(`
+      SELECT w.n::DOUBLE, series.id::DOUBLE, w.tags <> series.tags
+      FROM (SELECT unnest(from_json($wanted, '[{"n":"UINTEGER","device":"VARCHAR","metric":"VARCHAR","tags":"VARCHAR"}]'), recursive := true)) w
+      JOIN series ON series.device = w.device AND series.metric = w.metric`, { wanted: JSON.stringify(wanted) });
+    const changedTags = new Set<number>();
+    for (const [n, id, changed] of found.getRows() as [number, number, boolean][]) {
+      this.#idOf[n] = id;
+      unknown.delete(n);
+      if (changed) changedTags.add(n);
+    }
+    for (const { n, tags } of wanted) {
+      if (changedTags.has(n)) await this.connection.run('UPDATE series SET tags = $tags WHERE id = $id', { tags, id: this.#idOf[n] });
+    }
+    await this.#addSeries(wanted.filter(({ n }) => unknown.has(n)));
+  }
+
+  async #addSeries(wanted: { n: number; device: string; metric: string; tags: string }[]): Promise<void> {
+    if (wanted.length === 0) return;
+    const appender = await this.connection.createAppender('series');
+    const idOfName = new Map<string, number>();
+    for (let from = 0; from < wanted.length; from += CHUNK_ROWS) {
+      const rows: [number, string, string, string][] = [];
+      for (const { n, device, metric, tags } of wanted.slice(from, from + CHUNK_ROWS)) {
+        const key = JSON.stringify([device, metric]);
+        // Two ids of the fleet can have one name: a device that was retired and came back within one batch.
+        const known = idOfName.get(key);
+        this.#idOf[n] = known ?? this.#nextId;
+        if (known !== undefined) continue;
+        const id = this.#nextId++;
+        idOfName.set(key, id);
+        if (id >= this.#newestMs.length) this.#newestMs = grown(this.#newestMs, id);
+        this.#newestMs[id] = -Infinity;
+        rows.push([id, device, metric, tags]);
+      }
+      const chunk = DuckDBDataChunk.create(SERIES_TYPES, rows.length);
+      chunk.setRows(rows);
+      appender.appendDataChunk(chunk);
+    }
+    appender.closeSync();
+  }
+
+  /** `rows` have one row a (series, timestamp). */
+  async #merge(batch: Batch, rows: Uint32Array): Promise<void> {
+    if (rows.length === 0) return;
+    const appender = await this.connection.createAppender('staged');
+    this.#append(appender, batch, rows, rows.length);
+    appender.closeSync();
+    let fromMs = Infinity;
+    let toMs = -Infinity;
+    for (const row of rows) {
+      fromMs = Math.min(fromMs, batch.timestampMs[row]);
+      toMs = Math.max(toMs, batch.timestampMs[row]);
+    }
+    await this.connection.run(MERGE, { from: BigInt(fromMs), to: BigInt(toMs) });
+    await this.connection.run('DELETE FROM staged');
+  }
+
+  /** Appends the batch's rows `rows[0 .. count-1]`. */
+  #append(appender: DuckDBAppender, batch: Batch, rows: Uint32Array, count: number): void {
+    for (let from = 0; from < count; from += CHUNK_ROWS) {
+      const chunk = DuckDBDataChunk.create(READING_TYPES, Math.min(CHUNK_ROWS, count - from));
+      const part = rows.subarray(from, from + chunk.rowCount);
+      fill(chunk.getColumnVector(0), part, (row) => this.#idOf[batch.seriesId[row]]);
+      fill(chunk.getColumnVector(1), part, (row) => BigInt(batch.timestampMs[row]));
+      fillFinite(chunk.getColumnVector(2), part, batch.value);
+      fillFinite(chunk.getColumnVector(3), part, batch.yhat);
+      fillFinite(chunk.getColumnVector(4), part, batch.yhatLower);
+      fillFinite(chunk.getColumnVector(5), part, batch.yhatUpper);
+      fill(chunk.getColumnVector(6), part, (row) => (batch.flags[row] & FLAG.LATE) === 0 && Number.isFinite(batch.anomalyScore[row]) ? batch.anomalyScore[row] : null);
+      fill(chunk.getColumnVector(7), part, (row) => batch.flags[row]);
+      appender.appendDataChunk(chunk);
+    }
+    appender.flushSync();
+  }
+}
+
+function fill(vector: DuckDBVector, rows: Uint32Array, valueAt: (row: number) => number | bigint | null): void {
+  for (let i = 0; i < rows.length; i++) vector.setItem(i, valueAt(rows[i]));
+  vector.flush();
+}
+
+function fillFinite(vector: DuckDBVector, rows: Uint32Array, column: Float64Array): void {
+  for (let i = 0; i < rows.length; i++) {
+    const value = column[rows[i]];
+    vector.setItem(i, Number.isFinite(value) ? value : null);
+  }
+  vector.flush();
+}
+
+/** Of the staged rows that are (or are not) late, the last one of each (series, timestamp), as if they had been written one after another. */
+function lastOfEach(batch: Batch, idOf: Uint32Array, staged: Uint32Array, late: boolean): Uint32Array {
+  const last = new Map<string, number>();
+  for (const row of staged) {
+    if (((batch.flags[row] & FLAG.LATE) !== 0) === late) last.set(`${idOf[batch.seriesId[row]]}:${batch.timestampMs[row]}`, row);
+  }
+  return Uint32Array.from(last.values());
+}
+
+function grown<T extends Uint32Array | Float64Array>(array: T, index: number): T {
+  const larger = new (array.constructor as new (length: number) => T)(Math.max(array.length * 2, index + 1));
+  larger.set(array);
+  return larger;
+}
