@@ -1,0 +1,162 @@
+import { GruardError } from '../../core/errors.js';
+import type { NetworkConfig } from '../network.js';
+import { layerShapes } from '../network.js';
+import { backward, forward, type Forward, type GruTensors } from './gru-gradient.js';
+import { studentLoss } from './loss.js';
+import type { Tensor, Tensor2D, TensorFlow, TF } from './tensorflow.js';
+
+/** A stretch of T steps of B series, time-major: index (t B + b). */
+export interface Chunk {
+  steps: number;
+  rows: number;
+  /** [T, B, inputs] */
+  features: Float32Array;
+  /** [T, B, 3] */
+  targets: Float32Array;
+  /** [T, B, 3] 1 where there is a target, otherwise 0 */
+  present: Float32Array;
+}
+
+/** Parameters, or gradients by them, under the names and in the layout of the weights file. */
+export type Parameters = Map<string, Float32Array>;
+
+export interface Evaluation {
+  loss: number;
+  /** The loss of each horizon by itself. */
+  horizonLosses: Float32Array;
+  /** [B, H] a layer: the state after the last step. */
+  states: Float32Array[];
+}
+
+/** Whether the trainer can train such a network: GRU layers under a head of any kind. */
+export function requireTrainable(config: NetworkConfig): void {
+  if (config.layers.every((layer) => layer.cell === 'gru')) return;
+  throw new GruardError('WEIGHTS_MISMATCH', 'only networks of GRU layers can be trained');
+}
+
+/** Loss and gradients over a chunk, from the given states ([B, H] a layer). Truncated BPTT: no gradient reaches before the chunk. */
+export function lossAndGradients(
+  runtime: TensorFlow, config: NetworkConfig, parameters: Parameters, chunk: Chunk, states: Float32Array[],
+): Evaluation & { gradients: Parameters } {
+  const { tf } = runtime;
+  return scoped(tf, () => {
+    const run = runLayers(runtime, config, parameters, chunk, states);
+    const top = run.passes[run.passes.length - 1].outputs;
+    const targets = tf.tensor2d(chunk.targets, [chunk.steps * chunk.rows, 3]);
+    const present = tf.tensor2d(chunk.present, [chunk.steps * chunk.rows, 3]);
+    let horizonLosses = new Float32Array(0);
+    const { value, grads } = tf.valueAndGrads((...[hidden, kernel, bias]: Tensor[]) => {
+      const loss = studentLoss(tf, head(runtime, config, hidden as Tensor2D, run.features, kernel as Tensor2D, bias), targets, present);
+      horizonLosses = Float32Array.from(loss.horizons.dataSync());
+      return loss.total.asScalar();
+    })([tf.concat(top, 0), ...headTensors(runtime, config, parameters)]);
+
+    const out: [string, Tensor][] = [['head.kernel', grads[1]], ['head.bias', grads[2]]];
+    let outputGradients = tf.split(grads[0] as Tensor2D, chunk.steps, 0) as Tensor2D[];
+    for (let l = run.passes.length - 1; l >= 0; l--) {
+      const back = backward(runtime, run.weights[l], run.passes[l].steps, outputGradients);
+      for (const [name, tensor] of unpacked(runtime, back.weights, layerShapes(config)[l].inputs)) out.push([`layers.${l}.${name}`, tensor]);
+      outputGradients = back.inputs;
+    }
+    return {
+      loss: value.dataSync()[0],
+      horizonLosses,
+      states: finalStates(run.passes),
+      gradients: new Map(out.map(([name, tensor]) => [name, Float32Array.from(tensor.dataSync())])),
+    };
+  });
+}
+
+/** Outputs [T, B, 9] and loss over a chunk, without gradients. */
+export function evaluateChunk(
+  runtime: TensorFlow, config: NetworkConfig, parameters: Parameters, chunk: Chunk, states: Float32Array[],
+): Evaluation & { outputs: Float32Array } {
+  const { tf } = runtime;
+  return scoped(tf, () => {
+    const run = runLayers(runtime, config, parameters, chunk, states);
+    const hidden = tf.concat(run.passes[run.passes.length - 1].outputs, 0);
+    const outputs = head(runtime, config, hidden, run.features, ...headTensors(runtime, config, parameters));
+    const shape: [number, number] = [chunk.steps * chunk.rows, 3];
+    const loss = studentLoss(tf, outputs, tf.tensor2d(chunk.targets, shape), tf.tensor2d(chunk.present, shape));
+    return {
+      loss: loss.total.dataSync()[0],
+      horizonLosses: Float32Array.from(loss.horizons.dataSync()),
+      states: finalStates(run.passes),
+      outputs: Float32Array.from(outputs.dataSync()),
+    };
+  });
+}
+
+/** Runs f and frees every tensor that it made. */
+function scoped<T>(tf: TF, f: () => T): T {
+  tf.engine().startScope();
+  try {
+    return f();
+  } finally {
+    tf.engine().endScope();
+  }
+}
+
+interface Run {
+  /** [T B, inputs] */
+  features: Tensor2D;
+  weights: GruTensors[];
+  passes: Forward[];
+}
+
+function runLayers(runtime: TensorFlow, config: NetworkConfig, parameters: Parameters, chunk: Chunk, states: Float32Array[]): Run {
+  const { tf } = runtime;
+  const features = tf.tensor2d(chunk.features, [chunk.steps * chunk.rows, config.inputs]);
+  const weights: GruTensors[] = [];
+  const passes: Forward[] = [];
+  let inputs = tf.split(features, chunk.steps, 0) as Tensor2D[];
+  layerShapes(config).forEach(({ units, inputs: width }, l) => {
+    weights.push(packed(runtime, parameters, l, width, units));
+    passes.push(forward(runtime, weights[l], inputs, tf.tensor2d(states[l], [chunk.rows, units])));
+    inputs = passes[l].outputs;
+  });
+  return { features, weights, passes };
+}
+
+function finalStates(passes: Forward[]): Float32Array[] {
+  return passes.map(({ outputs }) => Float32Array.from(outputs[outputs.length - 1].dataSync()));
+}
+
+function headTensors({ tf }: TensorFlow, config: NetworkConfig, parameters: Parameters): [Tensor2D, Tensor] {
+  const kernel = of(parameters, 'head.kernel');
+  const { outputs } = config.head;
+  return [tf.tensor2d(kernel, [kernel.length / outputs, outputs]), tf.tensor1d(of(parameters, 'head.bias'))];
+}
+
+function head({ tf }: TensorFlow, config: NetworkConfig, hidden: Tensor2D, features: Tensor2D, kernel: Tensor2D, bias: Tensor): Tensor2D {
+  return tf.add(tf.matMul(config.head.skip ? tf.concat([hidden, features], 1) : hidden, kernel), bias);
+}
+
+function of(parameters: Parameters, name: string): Float32Array {
+  const data = parameters.get(name);
+  if (data === undefined) throw new RangeError(`no tensor ${name}`);
+  return data;
+}
+
+/** File layout (columns z, r, c; x and h apart) to the kernel's (columns r, u; x and h joined). */
+function packed({ tf }: TensorFlow, parameters: Parameters, layer: number, inputs: number, units: number): GruTensors {
+  const name = `layers.${layer}.`;
+  const joined = tf.concat([
+    tf.tensor2d(of(parameters, `${name}kernel`), [inputs, 3 * units]),
+    tf.tensor2d(of(parameters, `${name}recurrent_kernel`), [units, 3 * units]),
+  ], 0);
+  const [z, r, c] = tf.split(joined, 3, 1) as Tensor2D[];
+  const [biasZ, biasR, biasC] = tf.split(tf.tensor1d(of(parameters, `${name}bias`)), 3);
+  return { gates: tf.concat([r, z], 1), candidate: c, gatesBias: tf.concat([biasR, biasZ]), candidateBias: biasC };
+}
+
+function unpacked({ tf }: TensorFlow, { gates, candidate, gatesBias, candidateBias }: GruTensors, inputs: number): [string, Tensor][] {
+  const [r, z] = tf.split(gates, 2, 1);
+  const joined = tf.concat([z, r, candidate], 1);
+  const [biasR, biasZ] = tf.split(gatesBias, 2);
+  return [
+    ['kernel', tf.slice(joined, [0, 0], [inputs, -1])],
+    ['recurrent_kernel', tf.slice(joined, [inputs, 0], [-1, -1])],
+    ['bias', tf.concat([biasZ, biasR, candidateBias])],
+  ];
+}
