@@ -19,8 +19,6 @@ export interface PipelineOptions {
   detector: Detector;
   journal: Recorder;
   clock: Clock;
-  /** Whose time "now" is: the clock's, or that of the newest reading. */
-  time: 'wall' | 'event';
   commitDelayMs: number;
   /** Told of every batch, in order, once it is durable and before its sources are told. */
   onCommitted: (batch: Batch, sequence: number) => void;
@@ -67,7 +65,6 @@ export class Pipeline {
   #work = false;
   #stopping = false;
   #firstSource = 0;
-  #watermarkMs = -Infinity;
   /** Commits in order: what is settled when the newest batch is durable. */
   #tail: Promise<void> = Promise.resolve();
   #loop: Promise<void> | undefined;
@@ -83,8 +80,7 @@ export class Pipeline {
 
   /** "Now" for everything that the detector decides. Epoch ms. */
   get nowMs(): number {
-    if (this.#options.time === 'wall') return this.#options.clock.nowMs();
-    return Number.isFinite(this.#watermarkMs) ? this.#watermarkMs : this.#options.clock.nowMs();
+    return this.#options.sequencer.nowMs();
   }
 
   /** Why the flow has stopped for good (a defect), if it has. */
@@ -100,7 +96,6 @@ export class Pipeline {
   replay(batch: Batch): void {
     this.#declare(batch.declarations);
     this.#options.sequencer.observe(batch);
-    this.#advanceWatermark(batch);
     this.#options.detector.step(batch);
   }
 
@@ -189,7 +184,6 @@ export class Pipeline {
       return { source, ticket: source.drain(this.#options.sequencer) };
     });
     this.#firstSource = (this.#firstSource + 1) % Math.max(1, this.#sources.length);
-    this.#advanceWatermark(batch);
     batch.nowMs = this.nowMs;
     this.#positions(batch);
     this.readings += batch.n;
@@ -219,7 +213,7 @@ export class Pipeline {
   #forget(device: Device | undefined): void {
     if (!device) return;
     this.#options.detector.retire(device);
-    this.#options.sequencer.retire(device);
+    for (const slot of device.slots) this.#options.sequencer.state.clear(slot);
     this.#options.onRetire(device);
   }
 
@@ -227,12 +221,6 @@ export class Pipeline {
     if (batch.n === 0) return;
     for (const source of this.#sources) {
       for (const { partition, position } of source.positions?.() ?? []) batch.positions.push({ source: source.name, partition, position });
-    }
-  }
-
-  #advanceWatermark(batch: Batch): void {
-    for (let row = 0; row < batch.n; row++) {
-      if (batch.timestampMs[row] > this.#watermarkMs) this.#watermarkMs = batch.timestampMs[row];
     }
   }
 

@@ -1,0 +1,62 @@
+import { Command, CommanderError } from 'commander';
+import { GruardError, messageOf } from '../core/errors.js';
+import { VERSION } from '../core/version.js';
+import { withConfig } from './options.js';
+
+/** Each command's code is loaded when it is run: `gruard --help` starts none of the engine. */
+function program(): Command {
+  const gruard = new Command('gruard')
+    .description('Streaming anomaly detection for IoT fleets.')
+    .version(VERSION)
+    .exitOverride()
+    .showHelpAfterError('(add --help for what can be given)');
+
+  withConfig(gruard.command('start').description('run the server: sources, detector, API and page'))
+    .action(async (options) => (await import('./start.js')).start(options));
+  gruard.command('demo').description('run with a simulated fleet whose faults you can watch being caught')
+    .option('--api-port <port>', 'port of API and page', Number)
+    .option('--broker-port <port>', 'port of the embedded MQTT broker', Number)
+    .option('--data-dir <dir>', 'data directory (default: a temporary one, removed at the end)')
+    .option('--devices <n>', 'simulated devices', Number, 300)
+    .option('--speed <factor>', 'how much faster than life the fleet runs once it has caught up', Number, 60)
+    .option('--seed <n>', 'seed of the fleet and its faults', Number, 1)
+    .option('--for <seconds>', 'stop by itself after this time', Number)
+    .action(async (options) => (await import('./demo.js')).demo(options));
+  gruard.command('replay').description('publish a CSV file to an MQTT broker, in time').argument('<file>', 'CSV with a timestamp column')
+    .option('--to <url>', 'broker', 'mqtt://127.0.0.1:1883')
+    .option('--speed <factor>', 'how much faster than life; 0: as fast as the broker takes it', Number, 1)
+    .option('--topic <topic>', 'topic (default: gruard/DEVICE)')
+    .option('--username <user>', 'user; the password is read from GRUARD_MQTT_PASSWORD or GRUARD_MQTT_PASSWORD_FILE')
+    .option('--json', 'print the summary as JSON')
+    .action(async (file, options) => (await import('./replay.js')).replay(file, options));
+  withConfig(gruard.command('backtest').description('run a CSV file through the detector, as if it had arrived reading by reading').argument('<file>', 'CSV with a timestamp column'))
+    .requiredOption('-o, --out <file>', 'scores (CSV)')
+    .option('--json', 'print the summary as JSON')
+    .action(async (file, options) => (await import('./backtest.js')).backtest(file, options));
+  withConfig(gruard.command('config').description('print the settings in force (secrets masked)'))
+    .option('--print', 'print the settings in force (this is what the command does anyway)')
+    .option('--example', 'print the commented example file')
+    .option('--json', 'print JSON')
+    .action(async (options) => (await import('./config.js')).config(options));
+  return gruard;
+}
+
+async function main(): Promise<void> {
+  try {
+    await program().parseAsync();
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) {
+      process.exitCode = thrown.exitCode === 0 ? 0 : 2;
+      return;
+    }
+    if (thrown instanceof GruardError) {
+      process.stderr.write(`gruard: ${thrown.message}\n  ${thrown.next} [${thrown.code}]\n`);
+      process.exitCode = thrown.code === 'USAGE' ? 2 : 1;
+      return;
+    }
+    process.stderr.write(`gruard: ${messageOf(thrown)}\n${thrown instanceof Error ? thrown.stack ?? '' : ''}\n`);
+    process.exitCode = 1;
+  }
+}
+
+await main();
