@@ -1,0 +1,127 @@
+import type { StatePart } from '../core/state.js';
+import { WideArena } from './arena.js';
+import type { Backend } from './backends/backend.js';
+import { ForecastDecoder, Forecasts, HORIZONS, OUTPUTS } from './forecast.js';
+import { FEATURES, Normaliser } from './normaliser.js';
+
+const H = HORIZONS.length;
+// What is kept of a series' latest forecast, in float64 words.
+const YHAT = 0;
+const LOWER = 1;
+const UPPER = 2;
+const LOCATION = 3; // [3]
+const SPREAD = LOCATION + H; // [3]
+const MADE = SPREAD + H; // 1 once there is a forecast
+const WORDS = MADE + 1;
+
+/**
+ * Normaliser, network and decoder as one: takes the readings of distinct series and keeps for each the forecast of its
+ * next ones. Without a backend the forecast is the last value (the ablation that shows what the network is worth).
+ */
+export class Predictor {
+  readonly normaliser = new Normaliser();
+  /** [rows, 7] of the latest `observe`. */
+  features = new Float32Array(0);
+  readonly parts: readonly StatePart[];
+  readonly #kept = new WideArena('forecast', 1, 'series', WORDS);
+  readonly #decoder: ForecastDecoder;
+  #outputs = new Float32Array(0);
+  #made = new Forecasts(0);
+
+  constructor(readonly backend: Backend | null) {
+    this.#decoder = new ForecastDecoder(backend?.network.metadata ?? {});
+    this.parts = [this.normaliser, this.#kept, ...(backend ? [networkPart(backend)] : [])];
+  }
+
+  reserve(capacity: number): void {
+    this.normaliser.reserve(capacity);
+    this.#kept.reserve(capacity);
+    if (this.backend && this.backend.capacity < capacity) this.backend.reserve(Math.max(capacity, 1024));
+  }
+
+  /** Room for rounds of so many rows. */
+  reserveRows(rows: number): void {
+    if (this.#made.capacity >= rows) return;
+    this.features = new Float32Array(rows * FEATURES);
+    this.#outputs = new Float32Array(rows * OUTPUTS);
+    this.#made = new Forecasts(rows);
+  }
+
+  clear(slot: number): void {
+    for (const part of this.parts) part.clear(slot);
+  }
+
+  /** Writes the features of n distinct series' readings; the forecasts kept are still those made before them. */
+  observe(slots: Uint32Array, n: number, timestampMs: Float64Array, value: Float64Array, learning: Float32Array): void {
+    this.normaliser.step(slots, n, timestampMs, value, this.features, learning);
+  }
+
+  /** Steps the network with the features that `observe` wrote, and keeps the forecasts. */
+  advance(slots: Uint32Array, n: number): void {
+    if (this.backend) this.backend.step(slots, n, this.features, this.#outputs);
+    const made = this.#made;
+    this.#decoder.decode(this.normaliser, slots, n, this.#outputs, made);
+    for (let row = 0; row < n; row++) {
+      const slot = slots[row];
+      const s = this.#kept.floats[this.#kept.page(slot)];
+      const at = this.#kept.at(slot);
+      s[at + YHAT] = made.yhat[row];
+      s[at + LOWER] = made.yhatLower[row];
+      s[at + UPPER] = made.yhatUpper[row];
+      for (let i = 0; i < H; i++) {
+        s[at + LOCATION + i] = made.location[row * H + i];
+        s[at + SPREAD + i] = made.spread[row * H + i];
+      }
+      s[at + MADE] = 1;
+    }
+  }
+
+  hasForecast(slot: number): boolean {
+    return this.#get(slot, MADE) === 1;
+  }
+
+  yhat(slot: number): number {
+    return this.#get(slot, YHAT);
+  }
+
+  yhatLower(slot: number): number {
+    return this.#get(slot, LOWER);
+  }
+
+  yhatUpper(slot: number): number {
+    return this.#get(slot, UPPER);
+  }
+
+  /** Of the mean of the next 1, 8, 32 working values (horizon index 0, 1, 2). */
+  location(slot: number, horizon: number): number {
+    return this.#get(slot, LOCATION + horizon);
+  }
+
+  spread(slot: number, horizon: number): number {
+    return this.#get(slot, SPREAD + horizon);
+  }
+
+  #get(slot: number, word: number): number {
+    return this.#kept.floats[this.#kept.page(slot)][this.#kept.at(slot) + word];
+  }
+}
+
+function networkPart(backend: Backend): StatePart {
+  const row = new Float32Array(backend.stateSize);
+  const bytes = new Uint8Array(row.buffer);
+  return {
+    name: `network-${backend.network.metadata.sha256?.slice(0, 16) ?? 'unnamed'}`, version: 1, per: 'series', bytesPerSlot: bytes.length,
+    reserve(capacity) {
+      if (backend.capacity < capacity) backend.reserve(capacity);
+    },
+    clear: (slot) => backend.clear(slot),
+    write(slot, out, at) {
+      backend.getState(slot, row);
+      out.set(bytes, at);
+    },
+    read(slot, from, at) {
+      bytes.set(from.subarray(at, at + bytes.length));
+      backend.setState(slot, row);
+    },
+  };
+}

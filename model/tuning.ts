@@ -1,0 +1,75 @@
+/** The channels of the detector: each a view of the series in which a fault of some kind is unlike anything before. */
+export const CHANNELS = ['x', 'e1', 'e8', 'e32', 'tod', 'roughness', 'quiet', 'level', 'stuck', 'dwell', 'cycle', 'phase'] as const;
+export type Channel = (typeof CHANNELS)[number];
+
+/**
+ * What a clean series of its age is expected to show on a channel; fitted on generated series (docs/detection.md).
+ * A novel reading of size h comes at the rate  a (1 / (t + t1) + floor) exp(-h / b)  a reading.
+ */
+export interface ChannelPrior {
+  /** Size of the rate: records of an unchanging process come at a / t. */
+  a: number;
+  /** Mean of h = ln(1 + novelty / 0.02) over novel readings. */
+  b: number;
+  /** Added to the channel's log odds before the largest is taken: what a fault that shows there is worth. */
+  offset: number;
+}
+
+export interface Tuning {
+  /** theta of the x channel and of the others: how far an interval may be stretched, in ranges. */
+  thetaX: number;
+  thetaError: number;
+  /** Readings until the prior's rate halves. */
+  t1: number;
+  rateFloor: number;
+  /** Weight of the prior, in events, on the rate and on the size. */
+  rateWeight: number;
+  sizeWeight: number;
+  /** 1 / readings over which events are forgotten. */
+  forget: number;
+  /** Exponent of sigma in a forecast error. */
+  sigmaExponent: number;
+  /** A new alarm must be better than the last, which decays at 1/60 a reading, by this much. */
+  repeatMargin: number;
+  repeatDecay: number;
+  /** Log odds that a reading needs where one false alarm in 2,057 readings is allowed. */
+  threshold: number;
+  warmUp: number;
+  /** Readings from which z channels count. */
+  zFrom: number;
+  zLevel: number;
+  zQuiet: number;
+  prior: Record<Channel, ChannelPrior>;
+}
+
+export const DEFAULT_TUNING: Tuning = {
+  thetaX: 0.6,
+  thetaError: 0.45,
+  t1: 20,
+  rateFloor: 1e-4,
+  rateWeight: 2,
+  sizeWeight: 3,
+  forget: 1 / 3000,
+  sigmaExponent: 0.15,
+  repeatMargin: 0.6,
+  repeatDecay: 1 / 60,
+  threshold: 7,
+  warmUp: 100,
+  zFrom: 200,
+  zLevel: 3,
+  zQuiet: 2.5,
+  prior: {
+    x: { a: 2, b: 1, offset: 0 },
+    e1: { a: 2, b: 1, offset: 0 },
+    e8: { a: 2, b: 1, offset: 0 },
+    e32: { a: 2, b: 1, offset: 0 },
+    tod: { a: 2, b: 1, offset: 0 },
+    roughness: { a: 2, b: 1, offset: 0 },
+    quiet: { a: 2, b: 1, offset: 0 },
+    level: { a: 2, b: 1, offset: 0 },
+    stuck: { a: 1, b: 0.5, offset: 0 },
+    dwell: { a: 2, b: 1, offset: 0 },
+    cycle: { a: 2, b: 1, offset: 0 },
+    phase: { a: 2, b: 1, offset: 0 },
+  },
+};
