@@ -1,0 +1,98 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { isIPv4 } from 'node:net';
+import type { FastifyRequest } from 'fastify';
+import { GruardError } from '../core/errors.js';
+import type { ApiToken, ResolvedOptions, Scope } from './options.js';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What a caller must be allowed to do; without it the route needs no token. */
+    scope?: Scope;
+  }
+  interface FastifyRequest {
+    /** The name of the token that the call came with; `local` where none is needed. */
+    caller: string;
+  }
+}
+
+/** Tokens are random and long, so one round of SHA-256 is enough: there is no dictionary to try. */
+export function hashToken(token: string): string {
+  return createHash('sha256').update(token, 'utf8').digest('hex');
+}
+
+/** Compares with every token, each in constant time, so that timing tells neither which one nor how much of it matched. */
+export class TokenCheck {
+  readonly #tokens: { token: ApiToken; hash: Buffer }[];
+
+  constructor(tokens: ApiToken[]) {
+    this.#tokens = tokens.map((token) => ({ token, hash: Buffer.from(token.sha256, 'hex') }));
+    for (const { token, hash } of this.#tokens) {
+      if (hash.length !== 32) throw new GruardError('CONFIG_INVALID', `the hash of token ${JSON.stringify(token.name)} is not a SHA-256 in hex`);
+    }
+  }
+
+  get required(): boolean {
+    return this.#tokens.length > 0;
+  }
+
+  find(presented: string): ApiToken | undefined {
+    const hash = createHash('sha256').update(presented, 'utf8').digest();
+    let found: ApiToken | undefined;
+    for (const candidate of this.#tokens) if (timingSafeEqual(candidate.hash, hash)) found = candidate.token;
+    return found;
+  }
+}
+
+/** The token of `Authorization: Bearer TOKEN` (RFC 6750 section 2.1), if there is one. */
+function bearerOf(request: FastifyRequest): string | undefined {
+  const match = /^bearer +([^ ]+) *$/i.exec(request.headers.authorization ?? '');
+  return match?.[1];
+}
+
+/** The caller of a request, or undefined where it carries no valid token. */
+export function callerOf(request: FastifyRequest, tokens: TokenCheck): ApiToken | undefined {
+  const bearer = bearerOf(request);
+  return bearer === undefined ? undefined : tokens.find(bearer);
+}
+
+/** Throws UNAUTHORIZED or FORBIDDEN unless the request may do what its route does; names the caller. */
+export function authorize(request: FastifyRequest, tokens: TokenCheck): void {
+  request.caller = 'local';
+  const { scope } = request.routeOptions.config;
+  if (!tokens.required || !scope) return;
+  const caller = callerOf(request, tokens);
+  if (!caller) {
+    throw new GruardError('UNAUTHORIZED', bearerOf(request) === undefined ? 'This call needs a token.' : 'The token is not known.');
+  }
+  if (!caller.scopes.includes(scope) && !caller.scopes.includes('admin')) {
+    throw new GruardError('FORBIDDEN', `This call needs the scope ${scope}; the token ${JSON.stringify(caller.name)} has ${caller.scopes.join(', ') || 'none'}.`);
+  }
+  request.caller = caller.name;
+}
+
+const isLoopback = (host: string): boolean => host === 'localhost' || host.endsWith('.localhost') || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
+
+/** The name in a Host header, in lower case, without port, brackets and final dot. */
+function hostName(header: string): string {
+  const bracketed = /^\[([^\]]*)\](?::\d*)?$/.exec(header);
+  return (bracketed ? bracketed[1] : header.replace(/:\d*$/, '')).toLowerCase().replace(/\.$/, '');
+}
+
+/**
+ * Throws where a browser is being used against its user. A name that a stranger points at 127.0.0.1 (DNS rebinding) shows in the Host header;
+ * another site's page that sends to gruard shows in Origin. Programs send no Origin and are not concerned.
+ */
+export function guardBrowsers(request: FastifyRequest, options: ResolvedOptions): void {
+  const host = request.headers.host ?? '';
+  if (isLoopback(options.host)) {
+    const name = hostName(host);
+    if (!isLoopback(name) && !options.allowedHosts.some((allowed) => allowed.toLowerCase() === name)) {
+      throw new GruardError('HOST_REFUSED', `gruard is not known as ${JSON.stringify(name)}.`);
+    }
+  }
+  const { origin } = request.headers;
+  if (origin === undefined || request.method === 'GET' || request.method === 'HEAD') return;
+  if (!URL.canParse(origin) || new URL(origin).host !== host.toLowerCase()) {
+    throw new GruardError('ORIGIN_REFUSED', `The page at ${JSON.stringify(origin)} may not send to gruard.`);
+  }
+}

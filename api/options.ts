@@ -1,0 +1,61 @@
+import { systemClock, type Clock } from '../core/clock.js';
+import { DEFAULT_LIMITS } from '../core/limits.js';
+import { shippedFile } from '../core/paths.js';
+
+export type Scope = 'read' | 'write' | 'admin';
+
+/** A bearer token as it is kept: its name for logs and feedback, its hash (see `hashToken`), and what it may do. */
+export interface ApiToken {
+  name: string;
+  /** SHA-256 of the token, in lower-case hex. */
+  sha256: string;
+  /** `admin` covers the other two; `write` does not cover `read`. */
+  scopes: Scope[];
+}
+
+export interface ApiOptions {
+  host: string;
+  /** 0: any free port. */
+  port: number;
+  /** None: every call is allowed (for loopback only; the caller refuses to listen elsewhere without one). */
+  tokens?: ApiToken[];
+  /** Names, besides loopback ones, that a request's Host header may carry while listening on loopback. */
+  allowedHosts?: string[];
+  /** Open /v1/stream connections at the most. */
+  streams?: number;
+  /** Unsent bytes a stream may have before it is dropped. */
+  streamBufferBytes?: number;
+  /** Requests a client address may send. */
+  requestsPerSecond?: number;
+  /** Of a request body, as sent and after decompression. */
+  payloadBytes?: number;
+  /** Time a client has to send a whole request. */
+  requestTimeoutMs?: number;
+  /** Open connections at the most. */
+  connections?: number;
+  /** Where the built page lies. */
+  pageDir?: string;
+  /** PEM; both or none. */
+  tls?: { cert: string; key: string };
+  clock?: Clock;
+  /** Told of errors that are gruard's own fault (status 500 and above). */
+  onError?: (error: unknown, request: { method: string; url: string }) => void;
+}
+
+export type ResolvedOptions = Required<Omit<ApiOptions, 'tls' | 'onError'>> & Pick<ApiOptions, 'tls' | 'onError'>;
+
+export function resolveOptions(options: ApiOptions): ResolvedOptions {
+  return {
+    tokens: [],
+    allowedHosts: [],
+    streams: 200,
+    streamBufferBytes: 1_048_576,
+    requestsPerSecond: 2000,
+    payloadBytes: DEFAULT_LIMITS.payloadBytes,
+    requestTimeoutMs: 30_000,
+    connections: 4096,
+    pageDir: shippedFile('dist/page'),
+    clock: systemClock,
+    ...options,
+  };
+}

@@ -1,0 +1,41 @@
+import { callerOf, TokenCheck } from '../auth.js';
+import { ProcessMetrics, expose } from '../metrics.js';
+import * as present from '../present.js';
+import { DeadLetter, DeadLetterFilter, Health, listOf, Overview, problems } from '../schemas.js';
+import type { Routes } from './route.js';
+
+/** The fleet and gruard itself at a glance. */
+export const fleetRoutes: Routes = (api, service, options) => {
+  const tokens = new TokenCheck(options.tokens);
+  const metrics = new ProcessMetrics();
+  api.addHook('onResponse', (request, reply, done) => {
+    metrics.observe(request.method, request.routeOptions.url ?? 'unknown', reply.statusCode, reply.elapsedTime / 1000);
+    done();
+  });
+
+  api.get('/v1/overview', {
+    config: { scope: 'read' },
+    schema: { tags: ['fleet'], summary: 'The fleet at a glance', response: { 200: Overview, ...problems } },
+  }, () => present.overview(service.overview(), service.health().status));
+
+  api.get('/v1/health', {
+    schema: {
+      tags: ['fleet'], summary: 'Whether gruard does its work', description: '200 while it does (`ok`, `degraded`), 503 when it is `failing`. Without a token, where one is needed, only the status is told.',
+      security: [{}], response: { 200: Health, 503: Health },
+    },
+  }, async (request, reply) => {
+    const health = present.health(service.health());
+    const stranger = tokens.required && !callerOf(request, tokens);
+    return reply.code(health.status === 'failing' ? 503 : 200).header('cache-control', 'no-store').send(stranger ? { status: health.status } : health);
+  });
+
+  api.get('/v1/deadletters', {
+    config: { scope: 'read' },
+    schema: { tags: ['fleet'], summary: 'Messages that were refused, the newest first', querystring: DeadLetterFilter, response: { 200: listOf(DeadLetter), ...problems } },
+  }, async ({ query }) => ({ items: (await service.deadLetters(query.limit)).map(present.deadLetter), next_cursor: null }));
+
+  api.get('/metrics', {
+    config: { scope: 'read' },
+    schema: { tags: ['fleet'], summary: 'Prometheus metrics', produces: ['text/plain'], response: { 200: { type: 'string' } } },
+  }, async (_request, reply) => reply.type('text/plain; version=0.0.4; charset=utf-8').send(expose(service.measures()) + (await metrics.text())));
+};
