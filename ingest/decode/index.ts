@@ -1,0 +1,66 @@
+import type { Limits } from '../../core/limits.js';
+import type { ReadingSink } from '../../core/source.js';
+import type { Intake } from '../intake.js';
+import type { Dialect, DialectMaker, Message } from './dialect.js';
+import { JsonDialect } from './json.js';
+import { LineDialect } from './line.js';
+import { Output, type NameFilter } from './output.js';
+import { ScalarDialect } from './scalar.js';
+import { Topics, type Route, type TopicSettings } from './topics.js';
+
+export interface DecoderSettings extends TopicSettings, NameFilter {}
+
+export const DEFAULT_DECODER_SETTINGS: DecoderSettings = { rules: [], include: [], exclude: [], excludeDevices: [], excludeMetrics: [] };
+
+/** In the order in which they are asked. A new dialect is a file beside this one and a line here. */
+const DIALECTS: DialectMaker[] = [
+  (intake, limits) => new JsonDialect(intake, limits),
+  (intake) => new LineDialect(intake),
+  (intake) => new ScalarDialect(intake),
+];
+
+/** Turns payloads into readings: finds out what the topic says, which dialect the payload is in, and lets that one write. */
+export class Decoder {
+  readonly #intake: Intake;
+  readonly #limits: Limits;
+  readonly #topics: Topics;
+  readonly #dialects: Dialect[];
+  readonly #output: Output;
+  /** Filled anew for each payload. */
+  readonly #message: Message = { route: undefined as unknown as Route, payload: new Uint8Array(0), receivedMs: 0, retained: false };
+
+  constructor(intake: Intake, limits: Limits, settings: DecoderSettings = DEFAULT_DECODER_SETTINGS) {
+    this.#intake = intake;
+    this.#limits = limits;
+    this.#topics = new Topics(settings);
+    this.#dialects = DIALECTS.map((make) => make(intake, limits));
+    this.#output = new Output(intake, settings);
+  }
+
+  /** Never throws; what cannot be read is reported to the intake. `topic` is '' where the source has none. */
+  decode(topic: string, payload: Uint8Array, receivedMs: number, sink: ReadingSink, retained = false): void {
+    if (payload.length > this.#limits.payloadBytes) {
+      this.#intake.refuse('payload_too_large', `${payload.length} bytes`);
+      return;
+    }
+    const route = this.#topics.route(topic);
+    if (route.levels > this.#limits.topicLevels) {
+      this.#intake.refuse('name_too_long', `the topic has ${route.levels} levels`);
+      return;
+    }
+    if (route.excluded) {
+      this.#intake.note('excluded', 'topic');
+      return;
+    }
+    const message = this.#message;
+    message.route = route;
+    message.payload = payload;
+    message.receivedMs = receivedMs;
+    message.retained = retained;
+    this.#output.open(message, sink);
+    let first = 0;
+    while (first < payload.length && payload[first] <= 0x20) first++;
+    const dialect = this.#dialects.find((d) => d.matches(payload, payload[first]))!;
+    dialect.decode(message, this.#output);
+  }
+}
