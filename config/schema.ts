@@ -27,26 +27,27 @@ const DAY_MS = 86_400_000;
 const MIB = 1_048_576;
 
 const topicRule = Type.Object({
-  match: Type.String({ description: 'Topic pattern with named levels, e.g. `plant/{line}/{device}/{metric}`; `+` is any one level, `#` the rest.' }),
-  device: Type.String({ default: '', description: 'Device name made from the named levels, e.g. `{line}-{device}`; empty: the level named {device}.' }),
-  metric: Type.String({ default: '', description: 'Metric name made from the named levels; empty: the level named {metric}, or what the payload says.' }),
+  topic: Type.String({ description: 'Topic filter; a level may be text, `+`, `{device}`, `{metric}` or `{anything}`, which becomes a tag; `#` may end it.' }),
+  device: Type.Optional(Type.String({ description: 'One device for all that matches.' })),
+  tags: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'Tags for the devices that match.' })),
 }, { additionalProperties: false });
 
 const override = Type.Object({
-  device: Type.String({ default: '*', description: 'Device pattern (`*` is any run of characters).' }),
-  metric: Type.String({ default: '*', description: 'Metric pattern.' }),
-  ignore: Type.Boolean({ default: false, description: 'Store the readings, never alarm.' }),
-  direction: Type.Enum(['both', 'up', 'down'], { default: 'both', description: 'Only alarm on values above (up) or below (down) the forecast.' }),
-  minimum_deviation: Type.Number({ default: 0, minimum: 0, description: 'Never alarm where the value is closer than this to the forecast, in its own unit.' }),
-  lower_limit: Type.Optional(Type.Number({ description: 'Hard limit: a value below it is an anomaly at once.' })),
-  upper_limit: Type.Optional(Type.Number({ description: 'Hard limit: a value above it is an anomaly at once.' })),
+  device: Type.Optional(Type.String({ description: 'Device pattern (`*` is any run of characters); left out: any.' })),
+  metric: Type.Optional(Type.String({ description: 'Metric pattern.' })),
+  ignore: Type.Optional(Type.Boolean({ description: 'Store the readings, never alarm.' })),
+  direction: Type.Optional(Type.Enum(['both', 'up', 'down'], { description: 'Only alarm on values above (up) or below (down) the forecast.' })),
+  minimum_deviation: Type.Optional(Type.Number({ minimum: 0, description: 'Never alarm where the value is closer than this to the forecast, in its own unit.' })),
+  lower_limit: Type.Optional(Type.Number({ description: 'A value below it is an anomaly at once.' })),
+  upper_limit: Type.Optional(Type.Number({ description: 'A value above it is an anomaly at once.' })),
   false_alarms_per_day: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1000, description: 'Sensitivity of these series.' })),
 }, { additionalProperties: false });
 
 const maintenance = Type.Object({
-  device: Type.String({ default: '*', description: 'Device pattern.' }),
+  device: Type.Optional(Type.String({ description: 'Device pattern; left out: all devices.' })),
   start: Type.String({ description: 'RFC 3339 time.' }),
   end: Type.String({ description: 'RFC 3339 time.' }),
+  every_hours: Type.Optional(Type.Number({ exclusiveMinimum: 0, description: 'Repeats after so many hours (24: daily, 168: weekly).' })),
 }, { additionalProperties: false });
 
 export const configSchema = Type.Object({
@@ -92,6 +93,8 @@ export const configSchema = Type.Object({
     topics: Type.Array(topicRule, { default: [], description: 'Rules for topics, the first match wins. Without a match the last topic level is the device, unless the payload names one.', maxItems: 1000 }),
     include: texts([], 'Topic filters to take; empty: all.'),
     exclude: texts([], 'Topic filters to leave out.'),
+    exclude_devices: texts([], 'Device patterns to leave out.'),
+    exclude_metrics: texts([], 'Metric patterns to leave out.'),
   }),
 
   limits: section('Limits on what comes over the wire. What is over one is refused, counted, and kept as a dead letter.', {
@@ -115,7 +118,7 @@ export const configSchema = Type.Object({
 
   detector: section('What counts as an anomaly.', {
     false_alarms_per_day: Type.Number({ default: 0.07, exclusiveMinimum: 0, maximum: 1000, description: 'Sensitivity: false alarms that a healthy series may raise a day.' }),
-    overrides: Type.Array(override, { default: [], description: 'Other rules for some devices or metrics; later ones win.', maxItems: 10_000 }),
+    overrides: Type.Array(override, { default: [], description: 'Other rules for some devices or metrics; the first that matches and names a field decides it.', maxItems: 10_000 }),
     maintenance: Type.Array(maintenance, { default: [], description: 'Windows in which a device raises no event.', maxItems: 10_000 }),
     cooldown_ms: integer(0, 'After an event, the time in which the same series opens no new one.', 0, 365 * DAY_MS),
     accept_after_ms: integer(0, 'After this time an open event becomes the new normal by itself; 0: only a person accepts it.', 0, 365 * DAY_MS),
