@@ -1,7 +1,7 @@
-import { GruardError } from '../../core/errors.js';
 import type { Network } from '../network.js';
 import type { Backend, BackendName } from './backend.js';
 import { JsBackend } from './js.js';
+import { TensorFlowBackend } from './tensorflow.js';
 import { WasmBackend } from './wasm.js';
 
 export { BACKEND_NAMES, type Backend, type BackendName } from './backend.js';
@@ -13,7 +13,7 @@ export { BACKEND_NAMES, type Backend, type BackendName } from './backend.js';
 export async function openBackend(name: BackendName, network: Network): Promise<Backend> {
   switch (name) {
     case 'tensorflow':
-      throw new GruardError('BACKEND_UNAVAILABLE', `the ${name} backend is not in this build`);
+      return TensorFlowBackend.open(network);
     case 'wasm':
       return new WasmBackend(network);
     case 'js':

@@ -1,0 +1,3 @@
+import { backendConformance } from './backends.js';
+
+backendConformance('tensorflow');
