@@ -2,6 +2,7 @@ import type { DuckDBConnection, DuckDBValue } from '@duckdb/node-api';
 import { FLAG } from '../../core/batch.js';
 import type { AnomalyEvent, HealthVerdict } from '../../core/event.js';
 import type { EventQuery, Page, ResultReader, SeriesPoint, SeriesQuery } from '../../core/results.js';
+import type { Order } from './paging.js';
 import { checkedLimit, decodeListCursor, MAX_LIMIT, pageOfList, pageOfSeries, planSeries } from './paging.js';
 
 type Row = Record<string, unknown>;
@@ -12,20 +13,57 @@ const EVENT_COLUMNS = `id, device, metric, kind, state, severity, opened_ms::DOU
   metrics, incident, feedback`;
 const VERDICT_COLUMNS = 'id, device, metric, kind, since_ms::DOUBLE AS since_ms, until_ms::DOUBLE AS until_ms, reason';
 
+interface Window {
+  /** Inclusive; epoch ms. */
+  fromMs: number;
+  /** Exclusive; epoch ms. */
+  toMs: number;
+}
+
+const FIRST_WINDOW_MS = 3_600_000;
+
+/**
+ * [fromMs, toMs) in parts that grow eightfold, from its start or (not `ascending`) from its end. A page is most often found in the first
+ * parts, so that its cost follows what it shows and not what the store holds: rows lie in time order, and a part reads only its own.
+ */
+function* windows(fromMs: number, toMs: number, ascending: boolean): Iterable<Window> {
+  for (let sizeMs = FIRST_WINDOW_MS; fromMs < toMs; sizeMs *= 8) {
+    const size = Math.min(sizeMs, toMs - fromMs);
+    yield ascending ? { fromMs, toMs: fromMs + size } : { fromMs: toMs - size, toMs };
+    if (ascending) fromMs += size;
+    else toMs -= size;
+  }
+}
+
 /** The queries of the embedded store. Whatever comes from a user is a parameter; the text of a query is made of constants alone. */
 export class EmbeddedQueries implements ResultReader {
   constructor(readonly connection: DuckDBConnection) {}
 
   async querySeries(query: SeriesQuery): Promise<Page<SeriesPoint>> {
     const plan = planSeries(query);
-    const [series] = await this.#rows('SELECT min(id)::DOUBLE AS id FROM series WHERE device = $device AND metric = $metric', { device: query.device, metric: query.metric });
-    if (series.id === null) return { items: [], nextCursor: null };
-    const rows = await this.#rows(`
+    const [found] = await this.#rows(`
+      SELECT (SELECT min(id) FROM series WHERE device = $device AND metric = $metric)::DOUBLE AS id,
+        (SELECT min(timestamp_ms) FROM readings)::DOUBLE AS oldest_ms, (SELECT max(timestamp_ms) FROM readings)::DOUBLE AS newest_ms`,
+    { device: query.device, metric: query.metric });
+    const rows: SeriesPoint[] = [];
+    if (found.id !== null && found.oldest_ms !== null) {
+      const fromMs = Math.max(plan.fromMs, found.oldest_ms as number);
+      const toMs = Math.min(plan.toMs, (found.newest_ms as number) + 1);
+      for (const window of windows(fromMs, toMs, plan.order === 'ascending')) {
+        rows.push(...await this.#points(found.id as number, window, plan.order, plan.limit + 1 - rows.length));
+        if (rows.length > plan.limit) break;
+      }
+    }
+    return pageOfSeries(plan, rows);
+  }
+
+  async #points(seriesId: number, window: Window, order: Order, rows: number): Promise<SeriesPoint[]> {
+    const found = await this.#rows(`
       SELECT timestamp_ms::DOUBLE AS timestamp_ms, actual, yhat, yhat_lower, yhat_upper, anomaly_score, flags FROM readings
       WHERE series_id = $id AND timestamp_ms >= $from AND timestamp_ms < $to
-      ORDER BY timestamp_ms ${plan.order === 'ascending' ? 'ASC' : 'DESC'} LIMIT $rows`,
-    { id: series.id as number, from: BigInt(plan.fromMs), to: BigInt(plan.toMs), rows: plan.limit + 1 });
-    return pageOfSeries(plan, rows.map(pointOf));
+      ORDER BY timestamp_ms ${order === 'ascending' ? 'ASC' : 'DESC'} LIMIT ${rows}`,
+    { id: seriesId, from: BigInt(window.fromMs), to: BigInt(window.toMs) });
+    return found.map(pointOf);
   }
 
   async queryEvents(query: EventQuery): Promise<Page<AnomalyEvent>> {

@@ -43,21 +43,22 @@ export class EmbeddedStore implements ResultStore {
   async position(): Promise<number> {
     const { writer } = await this.#ready();
     return this.#guarded(async () => {
-      const rows = await writer.runAndReadAll(`SELECT value::DOUBLE FROM meta WHERE key = 'position'`);
-      return (rows.getRows()[0]?.[0] as number | undefined) ?? -1;
+      const rows = await writer.runAndReadAll('SELECT position::DOUBLE FROM meta');
+      return rows.getRows()[0][0] as number;
     });
   }
 
   write(batch: Batch, names: SeriesNames, position: number): Promise<void> {
     return this.#inTurn(async (database) => {
-      const { writer } = database;
-      await writer.run('BEGIN');
+      const { writer, begin, setPosition, commit } = database;
+      await begin.run();
       try {
         if (batch.n > 0) await this.#readings!.write(batch, names);
         if (batch.events.length > 0) await writer.run(UPSERT_EVENTS, { rows: JSON.stringify(lastById(batch.events).map(eventRow)) });
         if (batch.verdicts.length > 0) await writer.run(UPSERT_VERDICTS, { rows: JSON.stringify(lastById(batch.verdicts)) });
-        await writer.run(`INSERT OR REPLACE INTO meta VALUES ('position', $position)`, { position: BigInt(position) });
-        await writer.run('COMMIT');
+        setPosition.bind([position]);
+        await setPosition.run();
+        await commit.run();
       } catch (error) {
         await this.#undo(database, error);
         throw error;
