@@ -1,4 +1,5 @@
 import { baselineDetector } from './baselines/baseline.js';
+import { randomCutForest } from './baselines/forest.js';
 import { ewZscore } from './baselines/zscore.js';
 import type { MakeDetector } from './harness.js';
 
@@ -9,6 +10,7 @@ export const DETECTORS: Record<string, () => Promise<MakeDetector>> = {
     return (fleet) => openDetector(fleet, {});
   },
   ew_zscore: () => Promise.resolve(() => baselineDetector(ewZscore)),
+  random_cut_forest: () => Promise.resolve(() => baselineDetector(randomCutForest)),
 };
 
 export async function detectorNamed(name: string): Promise<MakeDetector> {

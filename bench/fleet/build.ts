@@ -1,0 +1,128 @@
+import type { Random } from '../../core/random.js';
+import { seededRandom } from '../../core/random.js';
+import { chance, logUniform, pick } from '../../model/train/generator/draws.js';
+import { FAMILIES, generateSeries } from '../../model/train/generator/index.js';
+import type { FamilyName } from '../../model/train/generator/index.js';
+import { drawTimes } from '../../model/train/generator/sampling.js';
+import type { BenchFamily, FamilyGroup } from './families.js';
+import { DEVELOPMENT_FAMILIES, HELD_BACK_FAMILIES } from './families.js';
+import type { Difficulty, Fault, FaultKind, Texture } from './faults.js';
+import { DIFFICULTIES, FAULT_KINDS, faultFrom, faultRows, injectFault, textureOf } from './faults.js';
+
+/** A series of the benchmark, with the faults that were put into it (none in a clean one). */
+export interface FleetSeries {
+  name: string;
+  family: string;
+  group: FamilyGroup;
+  periodS: number;
+  timestampMs: Float64Array;
+  values: Float64Array;
+  faults: Fault[];
+}
+
+export interface FleetOptions {
+  /** `development`: the trainer's families and those known while developing. `held_back`: other seeds, and also the families held back. */
+  split?: 'development' | 'held_back';
+  seriesPerFamily?: number;
+  /** Added to the split's own seed. */
+  seed?: number;
+  minReadings?: number;
+  maxReadings?: number;
+  /** False: clean series, for false alarms. */
+  faults?: boolean;
+  /** Only these families. */
+  families?: readonly string[];
+}
+
+const SPLIT_SEED = { development: 0x51ee7, held_back: 0xb1d5 };
+/** Rows around a fault that are free of other faults, so that each detection has one cause. */
+const CLEARANCE_ROWS = 120;
+/** Nothing is judged before: a detector may warm up. */
+export const JUDGED_FROM_ROW = 150;
+
+interface Source {
+  name: string;
+  group: FamilyGroup;
+  make(random: Random, readings: number): { periodS: number; timestampMs: Float64Array; values: Float64Array };
+}
+
+function sources(split: 'development' | 'held_back'): Source[] {
+  const own = (group: FamilyGroup, table: Record<string, BenchFamily>): Source[] => Object.entries(table).map(([name, family]) => (
+    { name, group, make: (random, readings) => makeOwn(family, random, readings) }
+  ));
+  return [
+    ...FAMILIES.map((name): Source => ({ name, group: 'trained', make: (random, readings) => makeTrained(name, random, readings) })),
+    ...own('development', DEVELOPMENT_FAMILIES),
+    ...(split === 'held_back' ? own('held_back', HELD_BACK_FAMILIES) : []),
+  ];
+}
+
+function makeTrained(name: FamilyName, random: Random, readings: number): ReturnType<Source['make']> {
+  const periodS = pick(random, [10, 60, 300, 600, 1800]);
+  const made = generateSeries(name, random, { length: readings, periodS });
+  return { periodS, timestampMs: made.timestampMs, values: made.value };
+}
+
+function makeOwn(family: BenchFamily, random: Random, readings: number): ReturnType<Source['make']> {
+  const periodS = pick(random, family.periodsS);
+  const timestampMs = drawTimes(random, { length: readings, periodS, irregular: chance(random, 0.3) });
+  const seconds = timestampMs.map((ms) => ms / 1000);
+  return { periodS, timestampMs, values: family.make({ random, n: readings, seconds, periodS }) };
+}
+
+/** The benchmark's series, the same for the same options. Each series has its own seed: leaving a family out changes no other. */
+export function buildFleet(options: FleetOptions = {}): FleetSeries[] {
+  const split = options.split ?? 'development';
+  const perFamily = options.seriesPerFamily ?? 6;
+  const used = new Map<string, number>();
+  const fleet: FleetSeries[] = [];
+  for (const source of sources(split)) {
+    if (options.families && !options.families.includes(source.name)) continue;
+    for (let k = 0; k < perFamily; k++) {
+      const random = seededRandom(hash(`${source.name} ${k} ${SPLIT_SEED[split] + (options.seed ?? 0)}`));
+      const readings = Math.round(logUniform(random, options.minReadings ?? 500, options.maxReadings ?? 16_000));
+      const made = source.make(random, readings);
+      const faults = options.faults === false ? [] : placeFaults(made.values, used, random);
+      fleet.push({ name: `${source.name}-${k}`, family: source.name, group: source.group, ...made, faults });
+    }
+  }
+  return fleet;
+}
+
+/** Puts one fault into every stretch of the series, up to six, of the kinds that are the rarest in the fleet so far. */
+function placeFaults(values: Float64Array, used: Map<string, number>, random: Random): Fault[] {
+  const texture = textureOf(values);
+  const from = Math.max(JUDGED_FROM_ROW, Math.round(values.length * 0.1));
+  const count = Math.min(6, 1 + Math.floor(values.length / 1000));
+  const stretch = (values.length - from) / count;
+  const faults: Fault[] = [];
+  for (let k = 0; k < count; k++) {
+    const low = Math.round(from + k * stretch);
+    const fault = placeFault(texture, low, Math.round(low + stretch) - CLEARANCE_ROWS, used, random);
+    if (fault) faults.push(fault);
+  }
+  for (const fault of faults) injectFault(values, fault, texture, random);
+  return faults;
+}
+
+function placeFault(texture: Texture, low: number, high: number, used: Map<string, number>, random: Random): Fault | undefined {
+  const rarity = (kind: FaultKind, difficulty: Difficulty): number => used.get(`${kind} ${difficulty}`) ?? 0;
+  const choices = FAULT_KINDS.flatMap((kind) => DIFFICULTIES.map((difficulty) => ({ kind, difficulty, order: rarity(kind, difficulty) + 0.5 * random() })))
+    .sort((a, b) => a.order - b.order);
+  for (const { kind, difficulty } of choices) {
+    const rows = faultRows(kind, texture, difficulty, random);
+    const first = Math.max(low, Math.ceil(faultFrom(kind, texture)));
+    if (rows === 0 || first + rows > high) continue;
+    const start = first + Math.floor(random() * (high - first - rows + 1));
+    used.set(`${kind} ${difficulty}`, rarity(kind, difficulty) + 1);
+    return { kind, difficulty, start, end: start + rows - 1 };
+  }
+  return undefined;
+}
+
+/** FNV-1a. */
+export function hash(text: string): number {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
+  return h >>> 0;
+}
