@@ -9,6 +9,7 @@ export const ERRORS = {
   USAGE: { status: 400, next: 'Run the command with --help.' },
   PORT_TAKEN: { status: 500, next: 'Stop the other process or choose another port with the setting named here.' },
   TOKEN_REQUIRED: { status: 500, next: 'Listen on 127.0.0.1, or set a token (api.token_file or GRUARD_API_TOKEN_FILE).' },
+  BROKER_CREDENTIALS_REQUIRED: { status: 500, next: 'Listen on 127.0.0.1, or set broker.username and broker.password_file.' },
   UNAUTHORIZED: { status: 401, next: 'Send the header `Authorization: Bearer TOKEN`.' },
   FORBIDDEN: { status: 403, next: 'Use a token whose scope covers this call.' },
   HOST_REFUSED: { status: 421, next: 'Open gruard as localhost or 127.0.0.1, or add the name to api.allowed_hosts.' },
