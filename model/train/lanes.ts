@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { seededRandom } from '../../core/random.js';
 import { HORIZONS } from '../forecast.js';
 import { FEATURES } from '../normaliser.js';
-import { encodeSeries, type Example } from './examples.js';
+import { encodeSeries, type Example, type TrainingSeries } from './examples.js';
 import { FAMILIES, generateSeries, type FamilyName } from './generator/index.js';
 import type { Chunk } from './gradient.js';
 
@@ -16,10 +16,13 @@ function mixed(seed: number, index: number): number {
 
 /** Generated series, family after family. */
 export function generatedSource(seed: number, families: readonly FamilyName[] = FAMILIES, length?: number): ExampleSource {
-  return (index) => {
-    const series = generateSeries(families[index % families.length], seededRandom(mixed(seed, index)), { length });
-    return encodeSeries({ ...series, name: series.family });
-  };
+  return (index) => encodeSeries(generatedSeries(seed, families, index, length));
+}
+
+/** Number `index` of that supply, as it comes. */
+export function generatedSeries(seed: number, families: readonly FamilyName[], index: number, length?: number): TrainingSeries {
+  const series = generateSeries(families[index % families.length], seededRandom(mixed(seed, index)), { length });
+  return { ...series, name: series.family };
 }
 
 /** A user's series over and over, each fourth example a generated one, so that fine-tuning does not forget the rest of the world. */

@@ -37,6 +37,9 @@ export const DEFAULT_SETTINGS: TrainSettings = {
   seed: 1, steps: 4000, rows: 256, chunk: 256, peakRate: 3e-3, weightDecay: 0.01, assessEvery: 100, patience: 12,
 };
 
+/** Gentler, so that a small history bends the shipped weights and does not break them. */
+export const FINE_TUNE_SETTINGS: TrainSettings = { ...DEFAULT_SETTINGS, peakRate: 5e-4, assessEvery: 20, patience: 6 };
+
 export interface LossPoint {
   step: number;
   train: number;

@@ -1,0 +1,139 @@
+import { writeFile } from 'node:fs/promises';
+import { SingleBar } from 'cli-progress';
+import { Command, InvalidArgumentError } from 'commander';
+import { GruardError } from '../core/errors.js';
+import { shippedFile } from '../core/paths.js';
+import type { Checkpoint, LossPoint, TrainSettings } from '../model/train/trainer.js';
+import type { TrainingResult } from '../model/train/run.js';
+
+interface TrainOptions {
+  out: string;
+  steps: number;
+  seed: number;
+  rows: number;
+  family?: string[];
+  init?: string;
+  from?: string[];
+  resume?: boolean;
+  report?: string;
+  json?: boolean;
+}
+
+/** `gruard train`: pretrain on generated series, or fine-tune on a history. TensorFlow is loaded when it runs, not before. */
+export function trainCommand(): Command {
+  return new Command('train')
+    .description('train the network: on generated series, or fine-tune it on your own history')
+    .option('-o, --out <file>', 'weights to write (safetensors); the checkpoint is kept beside it', 'weights.safetensors')
+    .option('--steps <n>', 'updates of the weights; 0 assesses --init as it is', whole, 2000)
+    .option('--seed <n>', 'seed of weights and series', whole, 1)
+    .option('--rows <n>', 'series trained side by side', whole, 256)
+    .option('--family <name...>', 'only these families of generated series')
+    .option('--from <csv...>', 'fine-tune on the metrics of these CSV files (timestamp column and metric columns)')
+    .option('--init <weights>', 'start from these weights (`default`: the shipped ones; implied by --from)')
+    .option('--resume', 'go on from the checkpoint beside --out')
+    .option('--report <html>', 'write a report with plots')
+    .option('--json', 'print the result as JSON')
+    .action(async (_options: unknown, command: Command) => train(command.opts<TrainOptions>()));
+}
+
+async function train(options: TrainOptions): Promise<void> {
+  const [{ loadTensorFlow }, { runTraining, saveWeights }, { readCheckpoint, writeCheckpoint }, { renderReport }] = await Promise.all([
+    import('../model/train/tensorflow.js'), import('../model/train/run.js'), import('../model/train/checkpoint.js'), import('../model/train/report.js'),
+  ]);
+  const checkpointPath = `${options.out}.checkpoint`;
+  const runtime = await loadTensorFlow();
+  if (runtime.kernel === undefined) process.stderr.write('tfjs-node is not installed: training with plain tfjs, about 20 times slower\n');
+  const task = await taskOf(options);
+  const resume = options.resume === true ? await readCheckpoint(checkpointPath) : undefined;
+  const settings = resume === undefined ? task.settings : { ...resume.settings, steps: task.settings.steps };
+  const progress = openProgress(settings.steps);
+  const interrupt = listenForInterrupt();
+  const result = await runTraining({
+    ...task, runtime, settings, resume, command: commandLine(options),
+    onStep: (point) => progress.at(point),
+    onCheckpoint: (checkpoint: Checkpoint) => writeCheckpoint(checkpointPath, checkpoint),
+    stopped: () => interrupt.requested,
+  });
+  progress.stop();
+  interrupt.stop();
+  if (settings.steps > 0) await saveWeights(options.out, result.network);
+  if (options.report !== undefined) await writeFile(options.report, renderReport(result));
+  process.stdout.write(options.json === true ? `${JSON.stringify(figures(result, options))}\n` : text(result, options));
+}
+
+async function taskOf(options: TrainOptions) {
+  const [{ DEFAULT_SETTINGS, FINE_TUNE_SETTINGS }, { FAMILIES }, { collectHistory, csvHistory }, { readWeights }] = await Promise.all([
+    import('../model/train/trainer.js'), import('../model/train/generator/index.js'), import('../model/train/history.js'), import('../model/weights.js'),
+  ]);
+  const families = options.family?.map((name) => {
+    const family = FAMILIES.find((known) => known === name);
+    if (family === undefined) throw new GruardError('USAGE', `no family ${name}; there are ${FAMILIES.join(', ')}`);
+    return family;
+  });
+  const history = options.from === undefined ? undefined : await collectHistory(csvHistory(options.from));
+  const init = options.init ?? (history === undefined ? undefined : 'default');
+  const initial = init === undefined ? undefined : await readWeights(init === 'default' ? shippedFile('model/weights/default.safetensors') : init);
+  const defaults = initial === undefined ? DEFAULT_SETTINGS : FINE_TUNE_SETTINGS;
+  const settings: TrainSettings = { ...defaults, steps: options.steps, seed: options.seed, rows: options.rows };
+  return { settings, families, history, initial };
+}
+
+/** The command that gives these weights again, for their metadata. */
+function commandLine(options: TrainOptions): string {
+  const parts = ['gruard train', `--steps ${options.steps}`, `--seed ${options.seed}`, `--rows ${options.rows}`];
+  if (options.family !== undefined) parts.push(`--family ${options.family.join(' ')}`);
+  if (options.from !== undefined) parts.push(`--from (${options.from.length} files)`);
+  if (options.init !== undefined) parts.push(`--init ${options.init}`);
+  return parts.join(' ');
+}
+
+/** A bar on a terminal, a line at each assessment elsewhere; on stderr. */
+function openProgress(steps: number): { at(point: LossPoint): void; stop(): void } {
+  const bar = new SingleBar({
+    format: '{bar} {value}/{total} | loss {loss} | held out {heldOut} | ETA {eta_formatted}', stream: process.stderr, etaBuffer: 50, hideCursor: true,
+  });
+  let heldOut = '-';
+  let smooth: number | undefined;
+  if (process.stderr.isTTY) bar.start(steps, 0, { loss: '-', heldOut });
+  return {
+    at(point) {
+      smooth = smooth === undefined ? point.train : smooth + 0.05 * (point.train - smooth);
+      if (point.heldOut !== undefined) heldOut = point.heldOut.toFixed(4);
+      if (process.stderr.isTTY) bar.update(point.step, { loss: smooth.toFixed(4), heldOut });
+      else if (point.heldOut !== undefined) process.stderr.write(`step ${point.step}/${steps} loss ${smooth.toFixed(4)} held out ${heldOut}\n`);
+    },
+    stop: () => bar.stop(),
+  };
+}
+
+/** The first Ctrl-C ends training after its step, and what was learned is written; the second ends the process. */
+function listenForInterrupt(): { readonly requested: boolean; stop(): void } {
+  let requested = false;
+  const onSignal = (): void => {
+    requested = true;
+    process.stderr.write('\nstopping after this step\n');
+  };
+  process.once('SIGINT', onSignal);
+  return { get requested() { return requested; }, stop: () => process.off('SIGINT', onSignal) };
+}
+
+function figures({ trained, test }: TrainingResult, options: TrainOptions) {
+  return {
+    out: options.out, steps: trained.steps, held_out_loss: trained.assessment.loss, test_loss: test.loss,
+    coverage_1: test.coverage[0], coverage_8: test.coverage[1], coverage_32: test.coverage[2], data_hash: trained.dataHash,
+  };
+}
+
+function text(result: TrainingResult, options: TrainOptions): string {
+  const percent = (x: number): string => `${(100 * x).toFixed(2)} %`;
+  const { test, trained } = result;
+  const saved = options.steps > 0 ? `weights of step ${trained.steps} written to ${options.out}\n` : '';
+  return `${saved}loss on test series ${test.loss.toFixed(4)} (horizons 1, 8, 32: ${test.horizonLosses.map((x) => x.toFixed(3)).join(', ')})
+inside the 99 % band: ${test.coverage.map(percent).join(', ')}\n`;
+}
+
+function whole(given: string): number {
+  const number = Number(given);
+  if (!Number.isInteger(number) || number < 0 || number > 1e7) throw new InvalidArgumentError('a whole number is wanted');
+  return number;
+}
