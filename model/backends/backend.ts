@@ -27,6 +27,10 @@ export interface Backend {
   getState(slot: number, out: Float32Array): void;
   /** Replaces a slot's state by state: [stateSize]. */
   setState(slot: number, state: Float32Array): void;
+  /** The same for n slots at once, out: [n, stateSize]: what a snapshot reads, and much faster on TensorFlow. */
+  getStates(slots: Uint32Array, n: number, out: Float32Array): void;
+  /** Replaces the states of n distinct slots, states: [n, stateSize]. */
+  setStates(slots: Uint32Array, n: number, states: Float32Array): void;
   /** Sets a slot's state to zero, as a new series has it. */
   clear(slot: number): void;
   /**
@@ -51,6 +55,14 @@ export function checkStep(
   for (let i = 0; i < n; i++) {
     if (slots[i] >= backend.capacity) throw new RangeError(`slot ${slots[i]} of ${backend.capacity}`);
   }
+}
+
+/** Throws unless the arguments of getStates or setStates fit together. */
+export function checkStates(backend: Backend, slots: Uint32Array, n: number, states: Float32Array): void {
+  if (slots.length < n || states.length < n * backend.stateSize) {
+    throw new RangeError(`states of ${n}: slots ${slots.length}, states ${states.length}`);
+  }
+  for (let i = 0; i < n; i++) checkSlot(backend, slots[i]);
 }
 
 /** Throws unless the slot exists. */

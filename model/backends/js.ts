@@ -1,6 +1,6 @@
 import { Reference, referenceParameters } from '../cells/reference.js';
 import { stateSize, type Network } from '../network.js';
-import { checkSlot, checkStep, type Backend } from './backend.js';
+import { checkSlot, checkStates, checkStep, type Backend } from './backend.js';
 
 /** The float64 reference over an arena of float32 states: slow, and right everywhere. */
 export class JsBackend implements Backend {
@@ -53,6 +53,16 @@ export class JsBackend implements Backend {
   setState(slot: number, state: Float32Array): void {
     checkSlot(this, slot);
     this.arena.set(state.subarray(0, this.stateSize), slot * this.stateSize);
+  }
+
+  getStates(slots: Uint32Array, n: number, out: Float32Array): void {
+    checkStates(this, slots, n, out);
+    for (let i = 0; i < n; i++) this.getState(slots[i], out.subarray(i * this.stateSize, (i + 1) * this.stateSize));
+  }
+
+  setStates(slots: Uint32Array, n: number, states: Float32Array): void {
+    checkStates(this, slots, n, states);
+    for (let i = 0; i < n; i++) this.setState(slots[i], states.subarray(i * this.stateSize, (i + 1) * this.stateSize));
   }
 
   clear(slot: number): void {

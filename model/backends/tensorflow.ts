@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import util from 'node:util';
 import { GruardError, messageOf } from '../../core/errors.js';
 import { stateSize, type Network } from '../network.js';
-import { checkSlot, checkStep, type Backend } from './backend.js';
+import { checkStates, checkStep, type Backend } from './backend.js';
 import { SAVED_MODEL_TAG, savedModel } from './tensorflow/saved-model.js';
 
 /** The part of tfjs-node that is used here; its own types need the package, which is optional. */
@@ -18,6 +18,7 @@ interface Signature {
   dispose(): void;
 }
 interface TensorFlow {
+  version: Record<string, string>;
   tensor(data: Float32Array | Int32Array, shape: number[], type: 'float32' | 'int32'): Tensor;
   node: { loadSavedModel(path: string, tags: string[], signature: string): Promise<Signature> };
 }
@@ -44,6 +45,16 @@ export function loadTensorFlow(): TensorFlow {
       { cause: error });
   }
   return loaded;
+}
+
+/** What `gruard doctor` says of TensorFlow. */
+export function tensorFlowStatus(): { available: boolean; detail: string } {
+  try {
+    const { version } = loadTensorFlow();
+    return { available: true, detail: `tfjs-node ${version['tfjs-node'] ?? version['tfjs-core']}` };
+  } catch (error) {
+    return { available: false, detail: messageOf(error) };
+  }
 }
 
 /**
@@ -95,16 +106,23 @@ export class TensorFlowBackend implements Backend {
   }
 
   getState(slot: number, out: Float32Array): void {
-    checkSlot(this, slot);
-    out.set(this.call('get', { slots: this.slotTensor(Uint32Array.of(slot), 1) }));
+    this.getStates(Uint32Array.of(slot), 1, out);
   }
 
   setState(slot: number, state: Float32Array): void {
-    checkSlot(this, slot);
-    this.call('set', {
-      slots: this.slotTensor(Uint32Array.of(slot), 1),
-      state: this.tf.tensor(state.slice(0, this.stateSize), [1, this.stateSize], 'float32'),
-    });
+    this.setStates(Uint32Array.of(slot), 1, state);
+  }
+
+  getStates(slots: Uint32Array, n: number, out: Float32Array): void {
+    checkStates(this, slots, n, out);
+    if (n > 0) out.set(this.call('get', { slots: this.slotTensor(slots, n) }));
+  }
+
+  setStates(slots: Uint32Array, n: number, states: Float32Array): void {
+    checkStates(this, slots, n, states);
+    if (n === 0) return;
+    const state = this.tf.tensor(states.subarray(0, n * this.stateSize), [n, this.stateSize], 'float32');
+    this.call('set', { slots: this.slotTensor(slots, n), state });
   }
 
   clear(slot: number): void {

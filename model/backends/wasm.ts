@@ -3,7 +3,7 @@ import { KERNEL_WASM_BASE64 } from '../kernel/module.js';
 import { buildProgram, type Program } from '../kernel/program.js';
 import { wasmApi, type WasmMemory } from '../kernel/webassembly.js';
 import { stateSize, type Network } from '../network.js';
-import { checkSlot, checkStep, type Backend } from './backend.js';
+import { checkSlot, checkStates, checkStep, type Backend } from './backend.js';
 
 const PAGE_BYTES = 65536;
 const MOST_PAGES = 65536;
@@ -88,16 +88,22 @@ export class WasmBackend implements Backend {
 
   getState(slot: number, out: Float32Array): void {
     checkSlot(this, slot);
-    const { places, stride } = this.program;
-    const at = slot * stride;
-    for (let i = 0; i < places.length; i++) out[i] = this.arena[at + places[i]];
+    this.unpack(slot, out, 0);
   }
 
   setState(slot: number, state: Float32Array): void {
     checkSlot(this, slot);
-    const { places, stride } = this.program;
-    const at = slot * stride;
-    for (let i = 0; i < places.length; i++) this.arena[at + places[i]] = state[i];
+    this.pack(slot, state, 0);
+  }
+
+  getStates(slots: Uint32Array, n: number, out: Float32Array): void {
+    checkStates(this, slots, n, out);
+    for (let i = 0; i < n; i++) this.unpack(slots[i], out, i * this.stateSize);
+  }
+
+  setStates(slots: Uint32Array, n: number, states: Float32Array): void {
+    checkStates(this, slots, n, states);
+    for (let i = 0; i < n; i++) this.pack(slots[i], states, i * this.stateSize);
   }
 
   clear(slot: number): void {
@@ -123,6 +129,17 @@ export class WasmBackend implements Backend {
     this.capacity = 0;
     this.arena = this.inputs = this.outputs = new Float32Array(0);
     this.slots = new Uint32Array(0);
+  }
+
+  /** A padded slot as callers see it, to out[at..]. */
+  private unpack(slot: number, out: Float32Array, at: number): void {
+    const { places, stride } = this.program;
+    for (let i = 0; i < places.length; i++) out[at + i] = this.arena[slot * stride + places[i]];
+  }
+
+  private pack(slot: number, state: Float32Array, at: number): void {
+    const { places, stride } = this.program;
+    for (let i = 0; i < places.length; i++) this.arena[slot * stride + places[i]] = state[at + i];
   }
 
   /** Makes the memory hold at least `bytes` and the views fit it (growing detaches the old ones). */

@@ -158,6 +158,18 @@ function cellConformance(name: BackendName, network: Network): void {
     expect(stateOf(40)).toEqual(after);
   });
 
+  it('reads and writes many states at once', () => {
+    const slots = Uint32Array.of(50, 11, 33);
+    const states = inputs(3, size, 35);
+    backend.setStates(slots, 3, states);
+    const out = new Float32Array(3 * size);
+    backend.getStates(slots, 3, out);
+    expect(out).toEqual(states);
+    expect(stateOf(11)).toEqual(states.slice(size, 2 * size));
+    expect(() => backend.getStates(slots, 3, out.subarray(1))).toThrow(RangeError);
+    expect(() => backend.setStates(Uint32Array.of(backend.capacity), 1, out)).toThrow(RangeError);
+  });
+
   it('clears one slot and leaves its neighbours', () => {
     for (const slot of [20, 21, 22]) backend.setState(slot, new Float32Array(size).fill(slot / 50));
     backend.clear(21);
