@@ -126,7 +126,7 @@ export class MqttSource implements Source {
     if (client === undefined) return;
     this.#client = undefined;
     await new Promise<void>((resolve) => {
-      const tooLong = setTimeout(() => client.end(true, resolve), 1000);
+      const tooLong = setTimeout(() => client.stream.destroy(), 1000);
       client.end(false, () => {
         clearTimeout(tooLong);
         resolve();
