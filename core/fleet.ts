@@ -16,6 +16,15 @@ export interface Device {
   lastSeenMs: number;
 }
 
+/** A series of a device that is no more. */
+export interface RetiredSeries {
+  readonly seriesId: number;
+  readonly deviceId: number;
+  readonly device: string;
+  readonly metric: string;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
 /** Hands out the lowest free place first, so that arenas stay dense when devices come and go. */
 class Slots {
   #next = 0;
@@ -54,7 +63,7 @@ export class Fleet implements SeriesNames {
   readonly #deviceAt: (Device | undefined)[] = [];
   readonly #slotOfId = new Map<number, number>();
   /** Names of series that were retired: followers that lag may still need them. */
-  readonly #retiredNames = new Map<number, { device: string; metric: string; tags: Readonly<Record<string, string>> }>();
+  readonly #retiredNames = new Map<number, RetiredSeries>();
   #nextDeviceId = 1;
   #nextSeriesId = 1;
   #seriesCount = 0;
@@ -159,6 +168,24 @@ export class Fleet implements SeriesNames {
     this.#retiredNames.clear();
   }
 
+  retiredSeries(): IterableIterator<RetiredSeries> {
+    return this.#retiredNames.values();
+  }
+
+  addRetired(series: RetiredSeries): void {
+    this.#retiredNames.set(series.seriesId, series);
+  }
+
+  /** The identities handed out next. A snapshot keeps them: an identity is not used again even when its device is long gone. */
+  get nextIds(): { device: number; series: number } {
+    return { device: this.#nextDeviceId, series: this.#nextSeriesId };
+  }
+
+  raiseIds(ids: { device: number; series: number }): void {
+    this.#nextDeviceId = Math.max(this.#nextDeviceId, ids.device);
+    this.#nextSeriesId = Math.max(this.#nextSeriesId, ids.series);
+  }
+
   #applyDevice(d: Extract<Declaration, { kind: 'device' }>): void {
     if (this.#byId.has(d.deviceId)) return;
     const device: Device = {
@@ -195,7 +222,7 @@ export class Fleet implements SeriesNames {
     const device = this.#byId.get(deviceId);
     if (!device) return;
     device.seriesIds.forEach((id, i) => {
-      this.#retiredNames.set(id, { device: device.name, metric: device.metrics[i], tags: device.tags });
+      this.#retiredNames.set(id, { seriesId: id, deviceId, device: device.name, metric: device.metrics[i], tags: device.tags });
       const slot = device.slots[i];
       this.#slotOfId.delete(id);
       this.#idOf[slot] = NO_ID;
