@@ -46,7 +46,7 @@ export function encodeWeights(network: Network): Uint8Array {
   header += ' '.repeat((8 - (Buffer.byteLength(header) % 8)) % 8);
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(Buffer.byteLength(header)));
-  return Buffer.concat([length, Buffer.from(header), data]);
+  return new Uint8Array(Buffer.concat([length, Buffer.from(header), data]));
 }
 
 /**
