@@ -4,8 +4,8 @@ import type { AnomalyEvent, HealthVerdict } from '../core/event.js';
 import { Fleet } from '../core/fleet.js';
 import type { Device } from '../core/fleet.js';
 
-/** Opens the detector that is measured, over the fleet that the harness fills. */
-export type MakeDetector = (fleet: Fleet) => Detector | Promise<Detector>;
+/** Opens the detector that is measured, over the fleet that the harness fills; `periodMs` is the usual time between readings of the devices that it will see. */
+export type MakeDetector = (fleet: Fleet, periodMs: number) => Detector | Promise<Detector>;
 
 /** The readings of one device: a row is a message with a timestamp and a value for each metric. */
 export interface DeviceInput {
@@ -53,7 +53,7 @@ const DEFAULT_BATCH_ROWS = 1024;
  */
 export async function runDetector(make: MakeDetector, inputs: readonly DeviceInput[], options: HarnessOptions = {}): Promise<DeviceOutput[]> {
   const fleet = new Fleet();
-  const detector = await make(fleet);
+  const detector = await make(fleet, inputs.length > 0 ? medianPeriodMs(inputs[0].timestampMs) : 0);
   return new Run(fleet, detector, inputs, options.batchRows ?? DEFAULT_BATCH_ROWS).all();
 }
 

@@ -46,6 +46,8 @@ export interface Operating {
   falseAlarms: number;
   falseAlarmsPer2000: number;
   falseAlarmsPerSeriesDay: number;
+  /** Share of the false alarms that each family gives, largest first. */
+  falseAlarmsByFamily: Record<string, number>;
   byKind: Breakdown;
   byFamily: Breakdown;
   byGroup: Breakdown;
@@ -60,11 +62,18 @@ const DAY_MS = 86_400_000;
 export function operatingAt(series: readonly LabelledScores[], threshold: number): Operating {
   const faults = series.flatMap((one) => one.faults.map((fault) => catchFault(one, fault, threshold)));
   const { readings, days } = exposure(series);
-  const falseAlarms = series.reduce((sum, one) => sum + falseAlarmRows(one, threshold).length, 0);
+  const alarmsOf = new Map<string, number>();
+  let falseAlarms = 0;
+  for (const one of series) {
+    const alarms = falseAlarmRows(one, threshold).length;
+    falseAlarms += alarms;
+    alarmsOf.set(one.family, (alarmsOf.get(one.family) ?? 0) + alarms);
+  }
   return {
     threshold, faults, recall: recallOf(faults), falseAlarms,
     falseAlarmsPer2000: (falseAlarms * READINGS_PER_FALSE_ALARM) / readings,
     falseAlarmsPerSeriesDay: falseAlarms / days,
+    falseAlarmsByFamily: Object.fromEntries([...alarmsOf].sort((a, b) => b[1] - a[1]).map(([family, alarms]) => [family, alarms / Math.max(1, falseAlarms)])),
     byKind: breakdown(faults, (fault) => fault.kind),
     byFamily: breakdown(faults, (fault) => fault.family),
     byGroup: breakdown(faults, (fault) => fault.group),

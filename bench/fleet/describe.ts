@@ -1,0 +1,124 @@
+import { table } from '../table.js';
+import type { CleanReport } from './clean.js';
+import type { DeviceReport } from './devices.js';
+import type { FleetReport } from './evaluate.js';
+import type { ValveReport } from './valve.js';
+
+/** Tables for people, and the same figures flat for programs. */
+
+/** How much of the false alarms at one in 2,000 readings comes from which family. */
+function falseShares(name: string, report: FleetReport): string {
+  const shares = Object.entries(report.atRate.falseAlarmsByFamily).filter(([, share]) => share >= 0.02);
+  return `False alarms of ${name} at that rate: ${shares.map(([family, share]) => `${family} ${(100 * share).toFixed(0)} %`).join(', ')}`;
+}
+
+const BY = { byKind: 'kind', byDifficulty: 'difficulty', byGroup: 'families', byFamily: 'family' } as const;
+
+export function describeFaults(names: string[], reports: FleetReport[]): string {
+  const [first] = reports;
+  const summary = table([
+    ['detector', 'recall at 1', 'false/2000', 'false/series/day', 'events/fault', 'false events/2000', 'recall at 1 in 2000', 'its threshold', 'readings/s'],
+    ...reports.map((r, i) => [
+      names[i], r.atProduct.recall, r.atProduct.falseAlarmsPer2000, r.atProduct.falseAlarmsPerSeriesDay, r.eventsPerFault, r.falseEventsPer2000,
+      r.atRate.recall, r.atRate.threshold, Math.round(r.readings / r.seconds),
+    ]),
+  ]);
+  return [
+    `Faults: ${first.series} series, ${first.faults} faults, ${first.readings} readings outside of them. Right: recall at one false alarm in 2,000 readings.`,
+    summary, ...(Object.keys(BY) as (keyof typeof BY)[]).map((by) => compare(by, names, reports)), falseShares(names[0], first),
+  ].join('\n\n');
+}
+
+/** Of the first detector also the recall and the median delay (readings) at the product's threshold. */
+function compare(by: keyof typeof BY, names: string[], reports: FleetReport[]): string {
+  const [first] = reports;
+  return table([
+    [BY[by], 'faults', `${names[0]} at 1`, 'delay', ...names],
+    ...Object.keys(first.atRate[by]).map((key) => [
+      key, first.atRate[by][key].faults, first.atProduct[by][key].recall, first.atProduct[by][key].medianDelay, ...reports.map((r) => r.atRate[by][key].recall),
+    ]),
+  ]);
+}
+
+export function flattenFaults(report: FleetReport): Record<string, number> {
+  const figures: Record<string, number> = {
+    series: report.series, faults: report.faults, readings: report.readings,
+    recall: report.atProduct.recall,
+    false_alarms_per_2000: report.atProduct.falseAlarmsPer2000,
+    false_alarms_per_series_day: report.atProduct.falseAlarmsPerSeriesDay,
+    false_events_per_2000: report.falseEventsPer2000,
+    event_recall: report.eventRecall,
+    events_per_fault: report.eventsPerFault,
+    recall_at_rate: report.atRate.recall,
+    threshold_at_rate: report.atRate.threshold,
+  };
+  for (const [kind, one] of Object.entries(report.atProduct.byKind)) {
+    figures[`recall_${kind}`] = one.recall;
+    figures[`delay_${kind}`] = one.medianDelay;
+    figures[`recall_at_rate_${kind}`] = report.atRate.byKind[kind].recall;
+  }
+  for (const [group, one] of Object.entries(report.atProduct.byGroup)) {
+    figures[`recall_${group}_families`] = one.recall;
+    figures[`recall_at_rate_${group}_families`] = report.atRate.byGroup[group].recall;
+  }
+  return figures;
+}
+
+export function describeClean(report: CleanReport): string {
+  return [
+    `Clean series: ${report.series}, ${report.readings} readings; every alarm is false`,
+    table([['period s', 'series', 'alarms/series/day', 'alarms/2000'], ...report.byPeriod.map((p) => [p.periodS, p.series, p.alarmsPerSeriesDay, p.alarmsPer2000])]),
+    table([['age in readings', 'alarmed rows/1000'], ...report.byAge.map((a) => [`${a.from} - ${Number.isFinite(a.to) ? a.to : ''}`, a.rowsPer1000])]),
+    table([['family', 'alarms/2000'], ...report.byFamily.slice(0, 10).map((f) => [f.family, f.alarmsPer2000])]),
+    table([
+      ['of clean series', ''], ['alarms in the first 500 readings, median', report.firstAlarmsMedian], ['their mean', report.firstAlarmsMean],
+      ['events/2000', report.eventsPer2000], ['readings within the 99 % band', report.bandCoverage],
+    ]),
+  ].join('\n\n');
+}
+
+export function flattenClean(report: CleanReport): Record<string, number> {
+  const figures: Record<string, number> = {
+    clean_first_500_median: report.firstAlarmsMedian, clean_first_500_mean: report.firstAlarmsMean,
+    clean_events_per_2000: report.eventsPer2000, clean_band_coverage: report.bandCoverage,
+  };
+  for (const p of report.byPeriod) figures[`clean_alarms_per_series_day_at_${p.periodS}_s`] = p.alarmsPerSeriesDay;
+  return figures;
+}
+
+export function describeDevices(report: DeviceReport): string {
+  return [
+    `Devices of several metrics: ${report.devices}, ${report.faults} faults, ${report.messages} messages outside of them`,
+    table([
+      ['fault', 'faults', 'at 1', 'delay', 'by the * row', 'at 1 in 2000'],
+      ...Object.entries(report.atRate.byKind).map(([kind, one]) => [
+        kind, one.faults, report.atProduct.byKind[kind].recall, report.atProduct.byKind[kind].medianDelay, report.byDeviceRow.byKind[kind].recall, one.recall,
+      ]),
+      ['all', report.faults, report.atProduct.recall, '', report.byDeviceRow.recall, report.atRate.recall],
+    ]),
+    table([
+      ['of devices', ''], ['false alarms/2000 messages', report.atProduct.falseAlarmsPer2000], ['false alarms/device/day', report.atProduct.falseAlarmsPerSeriesDay],
+      ['the * row alone, false alarms/2000', report.byDeviceRow.falseAlarmsPer2000], ['broken metric among the first two of the event', report.namedRight],
+    ]),
+  ].join('\n\n');
+}
+
+export function flattenDevices(report: DeviceReport): Record<string, number> {
+  const figures: Record<string, number> = {
+    device_recall: report.atProduct.recall, device_recall_at_rate: report.atRate.recall, device_false_alarms_per_2000: report.atProduct.falseAlarmsPer2000,
+  };
+  for (const [kind, one] of Object.entries(report.atProduct.byKind)) figures[`device_recall_${kind}`] = one.recall;
+  return figures;
+}
+
+export function describeValve(report: ValveReport): string {
+  const worst = [...report.perRun].sort((a, b) => a.f1 - b.f1).slice(0, 5).map((run) => `${run.name} ${run.f1.toFixed(2)}`);
+  return table([
+    [`Valve-like runs: ${report.runs}`, ''], ['F1 of in_event, `*` row', report.f1], ['precision', report.precision], ['recall', report.recall],
+    ['F1 of always on', report.f1AllOnes], ['share of the clean start in an event', report.falseShareInCleanStart], ['worst runs', worst.join(', ')],
+  ]);
+}
+
+export function flattenValve(report: ValveReport): Record<string, number> {
+  return { valve_f1: report.f1, valve_precision: report.precision, valve_recall: report.recall, valve_f1_all_ones: report.f1AllOnes, valve_clean_start_share: report.falseShareInCleanStart };
+}

@@ -1,0 +1,102 @@
+import { expect, test } from 'vitest';
+import type { Batch } from '../../core/batch.js';
+import { DEVICE_METRIC, FLAG } from '../../core/batch.js';
+import type { Detector } from '../../core/detector.js';
+import type { Fleet } from '../../core/fleet.js';
+import { baselineDetector } from '../baselines/baseline.js';
+import { ewZscore } from '../baselines/zscore.js';
+import { evaluateClean } from './clean.js';
+import { buildDevices, evaluateDevices } from './devices.js';
+import { evaluateFleet } from './evaluate.js';
+import * as scenarios from './scenarios.js';
+import { CLEAN_ROWS, buildValveRuns, evaluateValve } from './valve.js';
+
+const zscore = (): Detector => baselineDetector(ewZscore);
+
+/** Opens an event on the device whenever `open` says so of the row of a device's message. */
+function oracle(fleet: Fleet, open: (device: string, message: number) => boolean): Detector {
+  const messages = new Map<string, number>();
+  return {
+    ...zscore(),
+    step(batch: Batch) {
+      const readings = batch.n;
+      for (let row = 0; row < readings; row++) {
+        const device = fleet.deviceOfSlot(batch.slot[row])!;
+        const again = row > 0 && batch.timestampMs[row] === batch.timestampMs[row - 1] && fleet.deviceOfSlot(batch.slot[row - 1]) === device;
+        if (again) continue;
+        const message = messages.get(device.name) ?? 0;
+        messages.set(device.name, message + 1);
+        let slot = fleet.slotOf(device, DEVICE_METRIC);
+        if (slot < 0) slot = fleet.addSeries(device, DEVICE_METRIC).slot;
+        batch.push(fleet.idOfSlot(slot), slot, batch.timestampMs[row], NaN, FLAG.DEVICE | (open(device.name, message) ? FLAG.IN_EVENT : 0));
+      }
+    },
+  };
+}
+
+test('the fleet report holds together on a z-score', async () => {
+  const report = await evaluateFleet(zscore, { seriesPerFamily: 1, maxReadings: 3000 });
+  expect(report.faults).toBeGreaterThan(20);
+  expect(report.atRate.falseAlarmsPer2000).toBeLessThanOrEqual(1);
+  expect(report.atRate.recall).toBeGreaterThan(0.05);
+  expect(report.atRate.recall).toBeLessThan(0.8);
+  expect(Object.values(report.atRate.byKind).reduce((sum, one) => sum + one.faults, 0)).toBe(report.faults);
+});
+
+test('a detector that never alarms has no recall and no false alarms', async () => {
+  const report = await evaluateFleet(() => baselineDetector(() => () => ({ score: 0, yhat: NaN, halfBand: NaN })), { seriesPerFamily: 1, maxReadings: 2000 });
+  expect([report.atProduct.recall, report.atProduct.falseAlarms, report.eventRecall]).toEqual([0, 0, 0]);
+});
+
+test('clean series: a detector that always alarms does so every 40 readings', async () => {
+  const report = await evaluateClean(() => baselineDetector(() => () => ({ score: 2, yhat: 0, halfBand: Infinity })), { seriesPerFamily: 1, maxReadings: 2000 });
+  expect(report.firstAlarmsMedian).toBe(13);
+  expect(report.byAge[0].rowsPer1000).toBe(1000);
+  for (const { alarmsPer2000 } of report.byPeriod) expect(alarmsPer2000).toBeCloseTo(50, -1);
+});
+
+test('valve runs: the truth scores 1, always on what its share of faulty rows gives', async () => {
+  const truth = new Map(buildValveRuns(4).map(({ input, faulty }) => [input.device, faulty]));
+  expect((await evaluateValve((fleet) => oracle(fleet, (device, message) => truth.get(device)![message] === 1), 4)).f1).toBe(1);
+  const always = await evaluateValve((fleet) => oracle(fleet, () => true), 4);
+  expect(always.f1).toBeCloseTo(always.f1AllOnes, 9);
+  expect(always.falseShareInCleanStart).toBe(1);
+  for (const faulty of truth.values()) expect(faulty.subarray(0, CLEAN_ROWS).every((x) => x === 0)).toBe(true);
+});
+
+test('a correlation break leaves the metric within its own range', () => {
+  let checked = 0;
+  const clean = buildDevices({ devices: 16, faults: false });
+  buildDevices({ devices: 16 }).forEach(({ input, faults }, d) => {
+    for (const { kind, metric, start, end } of faults) {
+      if (kind !== 'correlation') continue;
+      const before = clean[d].input.values[metric];
+      const [low, high] = [Math.min(...before), Math.max(...before)];
+      const margin = 0.25 * (high - low);
+      for (const x of input.values[metric].subarray(start, end + 1)) {
+        expect(x).toBeGreaterThan(low - margin);
+        expect(x).toBeLessThan(high + margin);
+      }
+      checked++;
+    }
+  });
+  expect(checked).toBeGreaterThan(5);
+});
+
+test('the device report counts faults by kind', async () => {
+  const report = await evaluateDevices(zscore, { devices: 8, maxRows: 2000 });
+  expect(Object.values(report.atRate.byKind).reduce((sum, one) => sum + one.faults, 0)).toBe(report.faults);
+  expect(report.byDeviceRow.recall).toBe(0);
+});
+
+test('scenarios have their marks within their rows, in time order', () => {
+  for (const make of [scenarios.daylightSaving, scenarios.dailySpike, scenarios.gap, scenarios.returningDevice, scenarios.persistentShift,
+    scenarios.passingShift, scenarios.stuckSensor, scenarios.silence, scenarios.impossibleValues]) {
+    const { timestampMs, values, marks } = make();
+    expect(values).toHaveLength(timestampMs.length);
+    expect(timestampMs.every((ms, t) => t === 0 || ms > timestampMs[t - 1])).toBe(true);
+    for (const row of Object.values(marks)) expect(row).toBeLessThanOrEqual(values.length);
+  }
+  const { timestampMs, marks } = scenarios.dailySpike();
+  expect(new Date(timestampMs[marks.first]).getUTCHours()).toBe(6);
+});
