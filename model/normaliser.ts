@@ -5,7 +5,7 @@ import type { StatePart } from '../core/state.js';
  * so that one set of shared weights serves a whole fleet. docs/training.md has the equations.
  *
  * State of a series: FLOATS float64 (counters near 1e9 with small increments need them), in pages of PAGE_SLOTS slots, so
- * that growth copies nothing. No allocation in `step`. Only Math.sqrt/log/exp and arithmetic: the same bits on every machine.
+ * that growth copies nothing. No allocation in `step`; arithmetic and Math.sqrt/log/exp only (V8 has its own): the same bits on every machine.
  */
 
 /** Number of features of a reading. */
@@ -33,7 +33,9 @@ const DOWN_RATE = 13; // EW share of readings below the one before
 const COUNTER = 14; // 1 while the series is taken as a counter
 const POSITION = 15; // asinh of (u - mean) / scale: where the forecast starts from
 const PERIOD_RUN = 16; // differences in a row that were longer (positive) or shorter (negative) than the period by more than the clip
-const FLOATS = 17;
+const LAST_DT = 17; // the last time difference in ms
+const LAST_LOG_DT = 18; // its logarithm, since most differences are equal
+const FLOATS = 19;
 
 const SLOWEST_RATE = 1 / 512;
 const FAST_RATE = 1 / 12;
@@ -48,6 +50,8 @@ const FEATURE_LIMIT = 4;
 const VALUE_LIMIT = 1e120;
 /** A time difference moves ln(period) as if it were off by no more than this. */
 const PERIOD_CLIP = 0.35;
+/** A reading whose ln(dt / period) is within this is on time. */
+const ON_TIME = 0.1;
 /** A time difference longer than this many learned periods is a gap. */
 const GAP_RATIO = 1.5;
 const MAX_GAP_PERIODS = 1024;
@@ -56,8 +60,9 @@ const DIRECTION_RATE = 1 / 200;
 
 function asinh(x: number): number {
   const a = x < 0 ? -x : x;
-  // Below 1e-4 the series x - x^3/6 is exact to float64 precision where a logarithm would cancel.
-  const y = a < 1e-4 ? a - (a * a * a) / 6 : Math.log(a + Math.sqrt(a * a + 1));
+  // Near 0 the series x - x^3/6 + 3x^5/40, where the logarithm would cancel.
+  const q = a * a;
+  const y = a < 0.01 ? a * (1 - q * (1 / 6 - q * (3 / 40))) : Math.log(a + Math.sqrt(q + 1));
   return x < 0 ? -y : y;
 }
 
@@ -170,13 +175,15 @@ function scaleAt(s: Float64Array, at: number): number {
 }
 
 /**
- * Learns the period and returns dt / period; 1 where nothing is known. The estimate is a running mean of ln dt whose steps are
+ * Learns the period and returns dt / period; 1 where that is on time or nothing is known. The estimate is a running mean of ln dt whose steps are
  * clipped, so that it stays near the median and gaps do not move it; the clip opens while differences stay away on one side,
  * so that a device set to another rate is followed within about 20 readings.
  */
 function periodRatio(s: Float64Array, at: number, dtMs: number): number {
   const n = s[at + READINGS] - 1; // time differences seen before this one
-  const logDt = Math.log(dtMs > 0.001 ? dtMs : 0.001);
+  const logDt = dtMs === s[at + LAST_DT] ? s[at + LAST_LOG_DT] : Math.log(dtMs > 0.001 ? dtMs : 0.001);
+  s[at + LAST_DT] = dtMs;
+  s[at + LAST_LOG_DT] = logDt;
   if (n === 0) {
     s[at + LOG_PERIOD] = logDt;
     return 1;
@@ -186,10 +193,10 @@ function periodRatio(s: Float64Array, at: number, dtMs: number): number {
   if (off > PERIOD_CLIP) s[at + PERIOD_RUN] = run > 0 ? (run < 40 ? run + 1 : run) : 1;
   else if (off < -PERIOD_CLIP) s[at + PERIOD_RUN] = run < 0 ? (run > -40 ? run - 1 : run) : -1;
   else s[at + PERIOD_RUN] = 0;
-  const widening = Math.exp(0.25 * (run < 0 ? -run : run));
+  const widening = run === 0 ? 1 : Math.exp(0.25 * (run < 0 ? -run : run));
   const rate = n < 31 ? 1 / (n + 1) : widening < 8 ? widening / 32 : 0.25;
   s[at + LOG_PERIOD] += rate * clip(off, PERIOD_CLIP * widening);
-  return Math.exp(clip(off, 7));
+  return off < ON_TIME && off > -ON_TIME ? 1 : Math.exp(clip(off, 7));
 }
 
 /** Tells counters from other series; restarts the statistics when the answer changes. */
@@ -227,8 +234,12 @@ function stepOne(s: Float64Array, at: number, timestampMs: number, value: number
   const t = s[at + COUNT];
   const gap = ratio > GAP_RATIO ? (ratio < MAX_GAP_PERIODS ? ratio : MAX_GAP_PERIODS) : 1;
 
-  learnLevel(s, at, u, t, learning);
+  const startingRate = t < 512 ? 1 / (t + 1) : 0;
+  const slowRate = (startingRate > SLOWEST_RATE ? startingRate : SLOWEST_RATE) * learning;
+  learnLevel(s, at, u, t, slowRate);
+  const mean = s[at + MEAN];
   const scale = scaleAt(s, at);
+  const inverse = 1 / scale;
 
   // A difference across a gap is scaled as a random walk's would grow, so that a gap alone does not look rough.
   const difference = t === 0 ? 0 : (u - s[at + LAST_WORKING]) / (gap === 1 ? 1 : Math.sqrt(gap));
@@ -236,24 +247,23 @@ function stepOne(s: Float64Array, at: number, timestampMs: number, value: number
   const floor = 1e-4 * scale * scale;
   const fast = s[at + FAST_ROUGHNESS];
   const limit = 100 * (fast > floor ? fast : floor);
-  const fastRate = 1 / (t + 1) > ROUGHNESS_RATE ? 1 / (t + 1) : ROUGHNESS_RATE;
+  const fastRate = startingRate > ROUGHNESS_RATE ? startingRate : ROUGHNESS_RATE;
   s[at + FAST_ROUGHNESS] = fast + fastRate * ((square < limit ? square : limit) - fast);
-  const slowRate = (1 / (t + 1) > SLOWEST_RATE ? 1 / (t + 1) : SLOWEST_RATE) * learning;
   s[at + SLOW_ROUGHNESS] += slowRate * ((square < 100 * scale * scale ? square : 100 * scale * scale) - s[at + SLOW_ROUGHNESS]);
 
   // After a gap the fast mean catches up, halfway at most: one reading is thin evidence.
-  const meanRate = t < 11 ? 1 / (t + 1) : FAST_RATE * (gap < 6 ? gap : 6);
+  const meanRate = startingRate > FAST_RATE ? startingRate : FAST_RATE * (gap < 6 ? gap : 6);
   s[at + FAST_MEAN] = t === 0 ? u : s[at + FAST_MEAN] + meanRate * (u - s[at + FAST_MEAN]);
 
-  const position = asinh((u - s[at + MEAN]) / scale);
-  const variance = scale * scale;
+  const position = asinh((u - mean) * inverse);
+  const inverseVariance = inverse * inverse;
   features[f] = clip(position, FEATURE_LIMIT);
-  features[f + 1] = clip(asinh((3 * difference) / scale), 6);
-  features[f + 2] = clip(asinh((s[at + FAST_MEAN] - s[at + MEAN]) / scale), FEATURE_LIMIT);
-  features[f + 3] = 0.25 * Math.log((s[at + FAST_ROUGHNESS] + floor) / variance);
-  features[f + 4] = 0.25 * Math.log((s[at + SLOW_ROUGHNESS] + floor) / variance);
+  features[f + 1] = clip(asinh(3 * difference * inverse), 6);
+  features[f + 2] = clip(asinh((s[at + FAST_MEAN] - mean) * inverse), FEATURE_LIMIT);
+  features[f + 3] = 0.25 * Math.log((s[at + FAST_ROUGHNESS] + floor) * inverseVariance);
+  features[f + 4] = 0.25 * Math.log((s[at + SLOW_ROUGHNESS] + floor) * inverseVariance);
   features[f + 5] = 1 / Math.sqrt(t + 1);
-  features[f + 6] = ratio > 0.9 && ratio < 1.1 ? 0 : 0.5 * clip(Math.log(ratio), 6);
+  features[f + 6] = ratio === 1 ? 0 : 0.5 * clip(Math.log(ratio), 6);
 
   s[at + POSITION] = position;
   s[at + LAST_WORKING] = u;
@@ -263,7 +273,7 @@ function stepOne(s: Float64Array, at: number, timestampMs: number, value: number
 }
 
 /** EW mean and variance of u, the deviation clipped. */
-function learnLevel(s: Float64Array, at: number, u: number, t: number, learning: number): void {
+function learnLevel(s: Float64Array, at: number, u: number, t: number, rate: number): void {
   if (t === 0) {
     s[at + MEAN] = u;
     s[at + VARIANCE] = 0;
@@ -275,12 +285,11 @@ function learnLevel(s: Float64Array, at: number, u: number, t: number, learning:
     const limit = CLIP_SIGMAS * scaleAt(s, at);
     if (deviation > limit || deviation < -limit) {
       deviation = clip(deviation, run === 0 ? limit : limit * Math.exp(run * Math.log(CLIP_GROWTH)));
-      if (learning > 0 && run < MAX_CLIPPED_RUN) s[at + CLIPPED_RUN] = run + 1;
+      if (rate > 0 && run < MAX_CLIPPED_RUN) s[at + CLIPPED_RUN] = run + 1;
     } else {
       s[at + CLIPPED_RUN] = 0;
     }
   }
-  const rate = (1 / (t + 1) > SLOWEST_RATE ? 1 / (t + 1) : SLOWEST_RATE) * learning;
   s[at + MEAN] += rate * deviation;
   s[at + VARIANCE] = (1 - rate) * (s[at + VARIANCE] + rate * deviation * deviation);
 }

@@ -1,5 +1,5 @@
 import { rename, writeFile } from 'node:fs/promises';
-import { BAND } from '../forecast.js';
+import { BAND, bandCalibration } from '../forecast.js';
 import type { Network } from '../network.js';
 import { tensorSpecs } from '../network.js';
 import { encodeWeights } from '../weights.js';
@@ -52,7 +52,8 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
   const sets = run.history === undefined ? generatedSets(families) : historySets(run.history, settings.steps === 0);
   const source = run.history === undefined ? generated : historySource(run.history.map((series) => encodeSeries(series, { to: boundary(series) })), generated);
   const trained = await train({ ...run, source, heldOut: sets.heldOut });
-  const calibration = assess(runtime, trained.config, trained.parameters, sets.heldOut).calibration;
+  // Weights that are only assessed keep the calibration that they came with.
+  const calibration = run.settings.steps === 0 && run.initial !== undefined ? bandCalibration(run.initial.metadata) : trained.assessment.calibration;
   const test = assess(runtime, trained.config, trained.parameters, sets.test, calibration);
   return { network: networkOf(run, families, trained, calibration, test), trained, test, plotted: sets.plotted };
 }

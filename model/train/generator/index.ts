@@ -51,6 +51,6 @@ export function generateSeries(family: FamilyName, random: Random, options: Seri
   const timestampMs = drawTimes(random, { length: n, periodS, irregular: options.irregular ?? true });
   const seconds = timestampMs.map((ms) => ms / 1000);
   const value = TABLE[family]({ random, n, seconds, periodS });
-  if (options.units ?? true) putUnits(random, value, KEEPS_UNITS.has(family));
+  if ((options.units ?? true) && !KEEPS_UNITS.has(family)) putUnits(random, value);
   return { timestampMs, value, family };
 }

@@ -37,12 +37,12 @@ export function drawTimes(random: Random, { length, periodS, irregular }: Sampli
 }
 
 /** Puts units on clean values, in place: any scale and offset, and the steps of a quantised sensor for some. */
-export function putUnits(random: Random, values: Float64Array, keepShape: boolean): void {
+export function putUnits(random: Random, values: Float64Array): void {
   const n = values.length;
   const spread = robustSpread(values);
   const step = chance(random, 0.3) ? spread * logUniform(random, 0.003, 0.3) : 0;
-  const scale = keepShape ? 1 : (logUniform(random, 0.01, 1000) / spread) * (chance(random, 0.5) ? 1 : 10);
-  const offset = keepShape || chance(random, 0.3) ? 0 : uniform(random, -1, 1) * spread * logUniform(random, 1, 300);
+  const scale = (logUniform(random, 0.01, 1000) / spread) * (chance(random, 0.5) ? 1 : 10);
+  const offset = chance(random, 0.3) ? 0 : uniform(random, -1, 1) * spread * logUniform(random, 1, 300);
   for (let t = 0; t < n; t++) {
     const x = step > 0 ? Math.round((values[t] + offset) / step) * step : values[t] + offset;
     values[t] = x * scale;
