@@ -22,6 +22,7 @@ export class LastReadings implements StatePart {
   put(slot: number, timestampMs: number, value: number, score: number): void {
     const page = this.#pages[slot >>> 10];
     const at = (slot & (PAGE - 1)) * WIDTH;
+    if (page[at] > timestampMs) return;
     page[at] = timestampMs;
     page[at + 1] = value;
     page[at + 2] = score;
@@ -52,7 +53,13 @@ export class LastReadings implements StatePart {
   }
 }
 
-/** What stands on the board of a control room: the last reading of each series, what is open on each device. Follows the commits. */
+/** The open events and verdicts. */
+export interface BoardDocument {
+  events: AnomalyEvent[];
+  verdicts: HealthVerdict[];
+}
+
+/** What stands on the board of a control room: the last reading of each series, what is open on each device. */
 export class Board {
   readonly last = new LastReadings();
   /** By device name. */
@@ -61,7 +68,7 @@ export class Board {
 
   constructor(private readonly fleet: Fleet) {}
 
-  /** A committed (or replayed) batch. */
+  /** A stepped batch, or a record of the journal with its results; one that is older than what stands there changes no reading. */
   apply(batch: Batch): void {
     this.last.reserve(this.fleet.seriesTop);
     for (let row = 0; row < batch.n; row++) this.#applyRow(batch, row);
@@ -83,6 +90,19 @@ export class Board {
 
   putVerdict(verdict: HealthVerdict): void {
     place(this.#verdicts, verdict.device, verdict.id, verdict.untilMs === null ? verdict : undefined);
+  }
+
+  /** What is open, for the snapshot. */
+  document(): BoardDocument {
+    return {
+      events: [...this.#events.values()].flatMap((events) => [...events.values()]),
+      verdicts: [...this.#verdicts.values()].flatMap((verdicts) => [...verdicts.values()]),
+    };
+  }
+
+  restore(document: BoardDocument): void {
+    document.events.forEach((event) => this.putEvent(event));
+    document.verdicts.forEach((verdict) => this.putVerdict(verdict));
   }
 
   openEvents(device: string): AnomalyEvent[] {

@@ -20,6 +20,8 @@ export interface PipelineOptions {
   journal: Recorder;
   clock: Clock;
   commitDelayMs: number;
+  /** Told of every batch in the turn in which it was stepped and given its sequence: whoever keeps state beside the detector's follows here. */
+  onStepped: (batch: Batch) => void;
   /** Told of every batch, in order, once it is durable and before its sources are told. */
   onCommitted: (batch: Batch, sequence: number) => void;
   /** Told of a device that is about to be forgotten, while its slots are still its own. */
@@ -70,11 +72,16 @@ export class Pipeline {
   #loop: Promise<void> | undefined;
   #ticker: NodeJS.Timeout | undefined;
   #failure: unknown;
+  #fail: (error: unknown) => void = () => undefined;
+  /** Rejects when the flow has stopped for good: a defect. */
+  readonly failed: Promise<never>;
   readings = 0;
   batches = 0;
 
   constructor(options: PipelineOptions) {
     this.#options = options;
+    this.failed = new Promise((_, reject) => { this.#fail = reject; });
+    this.failed.catch(() => undefined);
     for (let i = 0; i < BATCHES; i++) this.#free.push(new BatchColumns(BATCH_READINGS * 2));
   }
 
@@ -92,16 +99,24 @@ export class Pipeline {
     this.#sources.push(source);
   }
 
-  /** One batch of the journal, read back: everything but the results, which are in the journal already. */
+  /** Rows and controls of the journal that the state has not seen; the declarations were carried out (`declare`), and the results are in the journal already. */
   replay(batch: Batch): void {
-    this.#declare(batch.declarations);
     this.#options.sequencer.observe(batch);
     this.#options.detector.step(batch);
+  }
+
+  /** Carries out declarations: new devices and series, and what is to be forgotten. */
+  declare(declarations: readonly Declaration[]): void {
+    for (const declaration of declarations) {
+      if (declaration.kind === 'retire') this.#forget(this.#options.fleet.getById(declaration.deviceId));
+      this.#options.fleet.apply(declaration);
+    }
   }
 
   start(): void {
     this.#loop = this.#run().catch((error: unknown) => {
       this.#failure = error;
+      this.#fail(error);
       for (const waiting of this.#commands.splice(0)) waiting.reject(error);
     });
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
@@ -199,15 +214,8 @@ export class Pipeline {
     const device = this.#options.fleet.get(command.retire);
     if (!device) return;
     const declaration: Declaration = { kind: 'retire', deviceId: device.id, atMs: batch.nowMs };
-    this.#declare([declaration]);
+    this.declare([declaration]);
     batch.declarations.push(declaration);
-  }
-
-  #declare(declarations: readonly Declaration[]): void {
-    for (const declaration of declarations) {
-      if (declaration.kind === 'retire') this.#forget(this.#options.fleet.getById(declaration.deviceId));
-      this.#options.fleet.apply(declaration);
-    }
   }
 
   #forget(device: Device | undefined): void {
@@ -227,6 +235,7 @@ export class Pipeline {
   /** A batch that changes nothing (duplicates only, a tick that found nothing) is not journaled, but settled in its turn. */
   #commit(batch: Batch, tickets: { source: Source; ticket: number }[], commands: Waiting[]): void {
     const durable = this.#changesNothing(batch) ? Promise.resolve(undefined) : this.#options.journal.append(batch);
+    this.#options.onStepped(batch);
     // The batch is used again as soon as it is free: what others keep is taken out of it.
     const events = batch.events;
     const before = this.#tail;

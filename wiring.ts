@@ -1,7 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { hashToken, type ApiOptions } from './api/server.js';
 import type { Config } from './config/schema.js';
-import { GruardError } from './core/errors.js';
+import { GruardError, messageOf } from './core/errors.js';
 import type { Limits } from './core/limits.js';
+import type { BrokerSettings } from './ingest/broker.js';
 import type { DecoderSettings } from './ingest/decode/index.js';
+import type { MqttSettings } from './ingest/mqtt.js';
 import type { DetectorSettings } from './model/settings.js';
 
 /** The settings of each stage, from the sections of the configuration. */
@@ -43,4 +47,46 @@ function timeOf(text: string, setting: string): number {
   const ms = Date.parse(text);
   if (Number.isNaN(ms)) throw new GruardError('CONFIG_INVALID', `${setting}: an RFC 3339 time expected`);
   return ms;
+}
+
+/** The embedded broker, the user's own broker: whichever the configuration asks for. */
+export function brokerSettingsOf(config: Config): BrokerSettings | undefined {
+  const b = config.broker;
+  const wanted = b.enabled === 'on' || (b.enabled === 'auto' && config.mqtt.url === '');
+  return wanted ? { host: b.host, port: b.port, username: b.username || undefined, password: b.password || undefined, clients: b.clients } : undefined;
+}
+
+export function mqttSettingsOf(config: Config): MqttSettings | undefined {
+  const m = config.mqtt;
+  if (m.url === '') return undefined;
+  return {
+    url: m.url, topics: m.topics, version: m.version, qos: m.qos, clientId: m.client_id,
+    username: m.username || undefined, password: m.password || undefined,
+    ca: pem(m.ca_file, 'mqtt.ca_file'), cert: pem(m.cert_file, 'mqtt.cert_file'), key: pem(m.key_file, 'mqtt.key_file'),
+    unacknowledgedMessages: m.unacknowledged_messages,
+  };
+}
+
+/** @throws GruardError TOKEN_REQUIRED where anybody could reach the API. */
+export function apiOptionsOf(config: Config): ApiOptions {
+  const a = config.api;
+  if (!isLoopback(a.host) && a.token === '') throw new GruardError('TOKEN_REQUIRED', `api.host is ${a.host}, and there is no token: anybody there could read and send`);
+  return {
+    host: a.host, port: a.port, allowedHosts: a.allowed_hosts, streams: a.streams, requestsPerSecond: a.requests_per_second,
+    payloadBytes: config.limits.payload_bytes,
+    tokens: a.token === '' ? [] : [{ name: 'api.token', sha256: hashToken(a.token), scopes: ['read', 'write', 'admin'] }],
+  };
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
+}
+
+function pem(file: string, setting: string): Buffer | undefined {
+  if (file === '') return undefined;
+  try {
+    return readFileSync(file);
+  } catch (thrown) {
+    throw new GruardError('CONFIG_UNREADABLE', `${setting}: ${messageOf(thrown)}`);
+  }
 }

@@ -14,8 +14,8 @@ function section<P extends Record<string, TSchema>>(description: string, propert
 const text = (fallback: string, description: string, extra: object = {}) => Type.String({ default: fallback, description, ...extra });
 const integer = (fallback: number, description: string, minimum: number, maximum: number) =>
   Type.Integer({ default: fallback, description, minimum, maximum });
-const choice = <const V extends string[]>(values: V, fallback: V[number], description: string) =>
-  Type.Enum(values, { default: fallback, description });
+const choice = <const V extends string>(values: V[], fallback: NoInfer<V>, description: string) =>
+  Type.Unsafe<V>(Type.Enum(values, { default: fallback, description }));
 const texts = (fallback: string[], description: string) => Type.Array(Type.String(), { default: fallback, description, maxItems: 1000 });
 
 /** A secret has a twin `*_file`: the path of a file that holds it. It is never printed. */

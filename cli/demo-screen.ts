@@ -1,0 +1,81 @@
+import pc from 'picocolors';
+import type { AnomalyEvent } from '../core/event.js';
+import type { Overview } from '../core/service.js';
+
+/**
+ * What the demo shows on a terminal: entries that stay, and one line below them that is written over again and again.
+ * Where stdout is not a terminal the status line comes as a line of its own, seldom.
+ */
+export class DemoScreen {
+  readonly #live = process.stdout.isTTY === true;
+  #status = '';
+  #lastPlainMs = -Infinity;
+
+  entry(text: string): void {
+    this.#erase();
+    process.stdout.write(`${text}\n`);
+    this.#draw();
+  }
+
+  status(text: string, nowMs: number): void {
+    if (!this.#live) {
+      if (nowMs - this.#lastPlainMs < 5000) return;
+      this.#lastPlainMs = nowMs;
+      process.stdout.write(`${text}\n`);
+      return;
+    }
+    this.#erase();
+    this.#status = text;
+    this.#draw();
+  }
+
+  end(): void {
+    this.#erase();
+    this.#status = '';
+  }
+
+  #erase(): void {
+    if (this.#live && this.#status !== '') process.stdout.write('\r\x1b[2K');
+  }
+
+  #draw(): void {
+    if (!this.#live || this.#status === '') return;
+    process.stdout.write(this.#status.slice(0, (process.stdout.columns ?? 120) - 1));
+  }
+}
+
+export function statusLine(overview: Overview, phase: string): string {
+  const open = overview.openAnomalies;
+  const clock = new Date(overview.nowMs).toISOString().slice(0, 16).replace('T', ' ');
+  return [
+    pc.dim(clock), phase, `${overview.devices} devices`, `${whole(overview.readingsTotal)} readings`, `${whole(overview.readingsPerSecond)}/s`,
+    overview.warmingUp.devices > 0 ? `${overview.warmingUp.devices} warming up` : '',
+    `open: ${open.critical} critical, ${open.warning} warning, ${open.info} info`,
+  ].filter((part) => part !== '').join('  ');
+}
+
+const COLOURS = { critical: pc.red, warning: pc.yellow, info: pc.cyan };
+
+export function eventEntry(change: 'opened' | 'updated' | 'resolved', event: AnomalyEvent, answer: string): string {
+  const at = new Date(change === 'resolved' ? event.resolvedMs ?? event.updatedMs : event.openedMs).toISOString().slice(11, 16);
+  const mark = change === 'resolved' ? pc.green('resolved') : COLOURS[event.severity](event.severity.padEnd(8));
+  const where = `${safe(event.device)} ${safe(event.metric)}`;
+  const what = change === 'resolved' ? `after ${duration((event.resolvedMs ?? event.updatedMs) - event.openedMs)}` : event.reason;
+  return `${pc.dim(at)} ${mark} ${pc.bold(where)} ${safe(what)}${answer === '' ? '' : ` ${pc.dim(answer)}`}`;
+}
+
+/** Names come from the wire: nothing in them may move the cursor. */
+function safe(text: string): string {
+  // eslint-disable-next-line no-control-regex
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');
+}
+
+export function duration(ms: number): string {
+  const minutes = Math.round(ms / 60_000);
+  if (minutes < 60) return `${minutes} min`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+function whole(value: number): string {
+  return Math.round(value).toLocaleString('en');
+}

@@ -1,0 +1,16 @@
+import { openGruard } from '../gruard.js';
+import { openLog } from './log.js';
+import { configOf, type CommonOptions } from './options.js';
+import { stopSignal } from './signals.js';
+
+/** `gruard start`: runs until SIGINT or SIGTERM, then takes in what waits and stops. */
+export async function start(options: CommonOptions): Promise<void> {
+  const config = configOf(options);
+  const log = openLog(config.log);
+  const gruard = await openGruard(config, log);
+  log.info('ready', { page: gruard.addresses.page, api: `${gruard.addresses.page}v1`, docs: `${gruard.addresses.page}docs`, mqtt: gruard.addresses.mqtt });
+  const signal = await stopSignal(gruard.failed);
+  log.info('stopping', { signal });
+  await gruard.close();
+  log.info('stopped');
+}

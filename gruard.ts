@@ -1,0 +1,184 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { buildServer, listen } from './api/server.js';
+import { Board, type BoardDocument } from './board.js';
+import type { Config } from './config/schema.js';
+import type { Batch } from './core/batch.js';
+import { systemClock, type Clock } from './core/clock.js';
+import { messageOf } from './core/errors.js';
+import { Fleet } from './core/fleet.js';
+import type { Log } from './core/log.js';
+import { ReasonCounters } from './core/reasons.js';
+import type { ResultStore } from './core/results.js';
+import type { GruardService } from './core/service.js';
+import type { Source } from './core/source.js';
+import { BrokerSource } from './ingest/broker.js';
+import { Decoder } from './ingest/decode/index.js';
+import { HttpSource } from './ingest/http.js';
+import type { IngestStages } from './ingest/inlet.js';
+import { Intake } from './ingest/intake.js';
+import { MqttSource } from './ingest/mqtt.js';
+import { Sequencer } from './ingest/sequence.js';
+import { CommittedFeed } from './live.js';
+import { openDetector } from './model/detector.js';
+import { Pipeline } from './pipeline.js';
+import { healthOf, measuresOf, type Vitals } from './vitals.js';
+import { Service } from './service.js';
+import { RealDisk } from './store/disk/real.js';
+import { Follower } from './store/follower.js';
+import { Journal } from './store/journal.js';
+import { replay } from './store/replay.js';
+import { EmbeddedStore } from './store/results/embedded.js';
+import { Snapshots } from './store/snapshot.js';
+import { apiOptionsOf, brokerSettingsOf, decoderSettingsOf, detectorSettingsOf, limitsOf, mqttSettingsOf } from './wiring.js';
+
+/** A running gruard. */
+export interface Gruard {
+  readonly service: GruardService;
+  readonly addresses: { page: string; mqtt: string | null };
+  /** Rejects when the flow has stopped for good: a defect. */
+  readonly failed: Promise<never>;
+  /** Takes in what waits, makes it durable, snapshots, and lets go of everything. */
+  close(): Promise<void>;
+}
+
+const MIB = 1_048_576;
+/** Commits are written to the store together; what was acknowledged is to be seen there within a second. */
+const STORE_LINGER_MS = 100;
+const CATCH_UP_MS = 1500;
+
+/** Opens everything that the configuration asks for, in the order in which data flows; what fails closes what was opened before. */
+export async function openGruard(config: Config, log: Log, clock: Clock = systemClock): Promise<Gruard> {
+  const closing: (() => Promise<unknown> | void)[] = [];
+  try {
+    return await open(config, log, clock, closing);
+  } catch (thrown) {
+    for (const close of closing.reverse()) await Promise.resolve(close()).catch(() => undefined);
+    throw thrown;
+  }
+}
+
+async function open(config: Config, log: Log, clock: Clock, closing: (() => Promise<unknown> | void)[]): Promise<Gruard> {
+  const startedMs = clock.nowMs();
+  const apiOptions = apiOptionsOf(config);
+  mkdirSync(config.data_dir, { recursive: true });
+  const disk = new RealDisk(config.data_dir);
+  const limits = limitsOf(config);
+
+  const fleet = new Fleet();
+  const board = new Board(fleet);
+  const live = new CommittedFeed();
+  const reasons = new ReasonCounters();
+  const intake = new Intake(reasons, () => undefined);
+  const sequencer = new Sequencer(fleet, intake, { limits, clock, time: config.time });
+  const detector = await openDetector(fleet, {
+    backend: config.model.backend === 'auto' ? 'wasm' : config.model.backend,
+    network: config.model.weights || undefined,
+    profile: config.model.profile,
+    settings: detectorSettingsOf(config),
+  });
+
+  const journal = new Journal({ disk, maxBytes: config.journal.max_bytes, segmentBytes: config.journal.segment_bytes, clock });
+  await journal.open();
+  closing.push(() => journal.close());
+  const snapshots = new Snapshots({
+    journal, fleet, clock,
+    parts: [sequencer.state, board.last, ...detector.parts],
+    documents: detector.documents,
+    fleetDocument: () => board.document(),
+  });
+  const store = openStore(config);
+  await store.open();
+  closing.push(() => store.close());
+
+  const pipeline = new Pipeline({
+    fleet, sequencer, detector, journal, clock,
+    commitDelayMs: config.journal.commit_delay_ms,
+    onStepped: (batch) => {
+      board.apply(batch);
+      snapshots.touched(batch);
+    },
+    onCommitted: (batch, sequence) => live.publish(batch, sequence, fleet),
+    onRetire: (device) => board.retire(device),
+  });
+  await restore({ journal, snapshots, pipeline, board, log });
+  snapshots.start(config.journal.snapshot_interval_ms);
+  closing.push(() => snapshots.stop());
+
+  const followers = [storeFollower(store, journal, fleet)];
+  for (const follower of followers) {
+    follower.start();
+    // What is committed goes to the store while we wait for it, but not for long: it is in the journal, and the next start goes on from there.
+    closing.push(async () => {
+      await Promise.race([follower.caughtUp(), sleep(CATCH_UP_MS)]);
+      await follower.stop();
+    });
+  }
+
+  const { sources, http, broker } = makeSources(config, { decoder: new Decoder(intake, limits, decoderSettingsOf(config)), intake, limits }, clock);
+  for (const source of sources) {
+    pipeline.addSource(source);
+    closing.push(() => source.close());
+  }
+  pipeline.start();
+  closing.push(() => pipeline.stop());
+  for (const source of sources) {
+    await source.open(pipeline.wake);
+    closing.push(() => source.pause());
+  }
+
+  const vitals: Vitals = { startedMs, nowMs: () => clock.nowMs(), fleet, board, pipeline, journal, sources, followers, reasons };
+  const service = new Service({
+    fleet, board, detector, pipeline, results: store, live, clock,
+    submit: (payload) => http.submit(payload),
+    deadLetters: async () => [],
+    health: () => healthOf(vitals),
+    measures: () => measuresOf(vitals),
+    brokers: () => (broker ? [{ kind: 'mqtt', url: broker.url }] : []),
+  });
+  const server = buildServer(service, { ...apiOptions, onError: (error, request) => log.error('request failed', { ...request, error: messageOf(error) }) });
+  const { port } = await listen(server, apiOptions);
+  closing.push(() => server.close());
+  return {
+    service,
+    addresses: { page: `http://${apiOptions.host}:${port}/`, mqtt: broker?.url ?? null },
+    failed: pipeline.failed,
+    close: async () => {
+      for (const close of closing.reverse()) await close();
+    },
+  };
+}
+
+/** Brings back the state: snapshots, then what the journal holds beyond them. */
+async function restore({ journal, snapshots, pipeline, board, log }: { journal: Journal; snapshots: Snapshots; pipeline: Pipeline; board: Board; log: Log }): Promise<void> {
+  const loaded = await snapshots.load();
+  for (const note of loaded.notes) log.warn('snapshot', { note });
+  if (loaded.fleetDocument !== null) board.restore(loaded.fleetDocument as BoardDocument);
+  let records = 0;
+  for await (const { batch, recorded } of replay({ journal, snapshots, declare: (declarations) => pipeline.declare(declarations) })) {
+    pipeline.replay(batch);
+    board.apply(recorded);
+    snapshots.touched(batch);
+    records++;
+  }
+  if (loaded.devices > 0 || records > 0) log.info('state restored', { devices: loaded.devices, series: loaded.series, replayed_records: records });
+}
+
+function storeFollower(store: ResultStore, journal: Journal, fleet: Fleet): Follower {
+  const target = { position: () => store.position(), apply: (batch: Batch, position: number) => store.write(batch, fleet, position) };
+  return new Follower({ name: store.name, journal, target, lingerMs: STORE_LINGER_MS });
+}
+
+function openStore(config: Config): ResultStore {
+  return new EmbeddedStore({ path: join(config.data_dir, 'results.duckdb'), memoryLimitMb: Math.round(config.store.memory_bytes / MIB) });
+}
+
+function makeSources(config: Config, stages: IngestStages, clock: Clock): { sources: Source[]; http: HttpSource; broker: BrokerSource | undefined } {
+  const http = new HttpSource(stages, clock);
+  const brokerSettings = brokerSettingsOf(config);
+  const broker = brokerSettings && new BrokerSource(stages, clock, brokerSettings);
+  const mqttSettings = mqttSettingsOf(config);
+  const mqtt = mqttSettings && new MqttSource(stages, clock, mqttSettings);
+  return { sources: [http, ...(broker ? [broker] : []), ...(mqtt ? [mqtt] : [])], http, broker };
+}
