@@ -215,6 +215,11 @@ export const EventFilter = Type.Object({
   severity: Type.Optional(oneOf(SEVERITIES)),
   state: Type.Optional(oneOf(STATES)),
 }, { additionalProperties: false });
+export const VerdictFilter = Type.Object({
+  ...paging,
+  device: Type.Optional(Type.String({ maxLength: 1024 })),
+  open: Type.Optional(Type.Boolean({ description: 'true: only those that hold; false: only those that are over.' })),
+}, { additionalProperties: false });
 export const EventRef = Type.Object({ id: Type.String() });
 export const DeadLetterFilter = Type.Object({ limit: paging.limit }, { additionalProperties: false });
 export const StreamFilter = Type.Object({

@@ -181,6 +181,9 @@ describe('the fleet and gruard itself', () => {
     start();
     expect((await get('/v1/overview')).json()).toMatchObject({ devices: 8, warming_up: { devices: 3 }, health: 'ok', brokers: [{ kind: 'mqtt', url: 'mqtt://127.0.0.1:1883' }] });
     expect((await get('/v1/health')).json()).toMatchObject({ status: 'ok', sources: [{ name: 'broker' }] });
+    service.addVerdict({ id: 'v', device: 'meter-001', metric: null, kind: 'silent', sinceMs: NOW, untilMs: null, reason: 'gone' });
+    expect((await get('/v1/verdicts?open=true')).json().items).toEqual([{ id: 'v', device: 'meter-001', metric: null, kind: 'silent', since: '2026-01-31T12:00:00.000Z', until: null, reason: 'gone' }]);
+    expect((await get('/v1/verdicts?open=false')).json().items).toEqual([]);
     service.failing = true;
     expect((await get('/v1/health')).statusCode).toBe(503);
     expect((await get('/v1/deadletters')).json().items[0]).toMatchObject({ id: '1', reason: 'unparseable', payload_bytes: 5 });
@@ -195,7 +198,7 @@ describe('the fleet and gruard itself', () => {
     const spec = (await get('/docs/json')).json();
     expect(spec.openapi).toBe('3.1.0');
     expect(Object.keys(spec.paths).sort()).toEqual(['/metrics', '/v1/anomalies', '/v1/anomalies/{id}', '/v1/anomalies/{id}/feedback', '/v1/deadletters', '/v1/devices', '/v1/devices/{id}',
-      '/v1/devices/{id}/series/{metric}', '/v1/health', '/v1/overview', '/v1/readings', '/v1/stream']);
+      '/v1/devices/{id}/series/{metric}', '/v1/health', '/v1/overview', '/v1/readings', '/v1/stream', '/v1/verdicts']);
     expect(Object.keys(spec.paths['/v1/readings'].post.requestBody.content)).toEqual(['application/json', 'application/x-ndjson', 'text/plain']);
     expect(spec.paths['/v1/devices/{id}'].get.responses['404'].content['application/problem+json'].schema.required).toContain('code');
     expect((await get('/docs')).statusCode).toBeLessThan(400);

@@ -16,6 +16,7 @@ import { pageRoutes } from './routes/page.js';
 import { readingsRoutes } from './routes/readings.js';
 import type { Api, Routes } from './routes/route.js';
 import { streamRoutes } from './routes/stream.js';
+import { verdictsRoutes } from './routes/verdicts.js';
 
 export { hashToken } from './auth.js';
 export type { ApiOptions, ApiToken, Scope } from './options.js';
@@ -64,7 +65,7 @@ export function buildServer(service: GruardService, given: ApiOptions): FastifyI
       sendProblem(new GruardError('NOT_FOUND', `There is nothing at ${request.method} ${request.url.split('?')[0]}.`), request, reply));
   });
   registerDocs(server, tokens.required);
-  for (const routes of [readingsRoutes, devicesRoutes, anomaliesRoutes, streamRoutes, pageRoutes]) registerScope(server, routes, service, options);
+  for (const routes of [readingsRoutes, devicesRoutes, anomaliesRoutes, verdictsRoutes, streamRoutes, pageRoutes]) registerScope(server, routes, service, options);
   // In the outermost scope: it times the answers of all routes.
   server.register(async (api) => fleetRoutes(api as Api, service, options));
   return server;

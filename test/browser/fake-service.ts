@@ -103,14 +103,14 @@ export class FakeService implements GruardService {
     querySeries: async (query) => this.#series(query),
     queryEvents: async (query) => this.#eventPage(query),
     getEvent: async (id) => this.events.get(id),
-    queryVerdicts: async () => ({ items: [...this.verdicts.values()], nextCursor: null }),
+    queryVerdicts: async (query) => pageOf([...this.verdicts.values()].filter((v) => (query.open === undefined || (v.untilMs === null) === query.open) && (!query.device || v.device === query.device)), query.limit, query.cursor),
   };
 
   /** Lets a fault begin: shows in the values from its start, and as an event at once. */
   addFault(fault: FakeFault, severity: Severity = 'warning'): AnomalyEvent {
     this.#faults.push(fault);
     const series = this.devicesByName.get(fault.device)!.series.find((s) => s.metric === fault.metric)!;
-    const peakMs = Math.min(this.nowMs, fault.startMs + 5 * MINUTE);
+    const peakMs = Math.min(this.nowMs, fault.endMs, fault.startMs + 95 * MINUTE);
     const at = this.#pointAt(fault.device, series, Math.floor(peakMs / MINUTE) * MINUTE);
     const event: AnomalyEvent = {
       id: `${fault.device}:${fault.metric}:${fault.startMs}`, device: fault.device, metric: fault.metric, kind: fault.kind,
@@ -275,7 +275,7 @@ export class FakeService implements GruardService {
     const status: DeviceStatus = open.length > 0 ? 'anomalous' : unhealthy ? 'unhealthy' : device.warming ? 'warming_up' : 'ok';
     return {
       name: device.name, tags: device.tags, status, metrics: device.series.map((s) => s.metric), firstSeenMs: device.firstSeenMs, lastSeenMs: this.nowMs,
-      openAnomalies: open.length, anomalyScore: Math.max(0, ...open.map((e) => e.peakScore)), warmUp: this.#warmUp(device),
+      openAnomalies: open.length, anomalyScore: Math.max(device.series.length > 0 && !device.series[0].own ? 0.5 + 0.35 * wobble(device.series[0].seed, Math.floor(this.nowMs / MINUTE)) : 0, ...open.map((e) => e.peakScore)), warmUp: this.#warmUp(device),
     };
   }
 

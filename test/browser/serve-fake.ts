@@ -38,6 +38,7 @@ if (process.argv[1]?.endsWith('serve-fake.ts')) {
   const server = buildServer(service, options);
   const { port } = await listen(server, options);
   console.log(`http://127.0.0.1:${port}/`);
+  const startedMs = service.nowMs;
   let ticks = 0;
   setInterval(() => {
     service.advance(1);
@@ -45,7 +46,7 @@ if (process.argv[1]?.endsWith('serve-fake.ts')) {
       const names = [...service.devicesByName.keys()];
       inject(service, names[(ticks * 7) % names.length], 0, 25, ticks % 60 === 0 ? 'spike' : 'shift', 2.7, ticks % 90 === 0 ? 'critical' : 'warning');
     }
-    for (const event of service.events.values()) if (event.state === 'open' && service.nowMs - event.openedMs > 25 * MINUTE && Number(event.openedMs) > 0 && ticks % 30 === 25) service.resolve(event.id);
+    for (const event of service.events.values()) if (event.state === 'open' && event.openedMs > startedMs && service.nowMs - event.openedMs > 20 * MINUTE) service.resolve(event.id);
   }, 1000);
   process.on('SIGTERM', () => void server.close().then(() => process.exit(0)));
 }
