@@ -70,8 +70,12 @@ async function readCsv(path: string): Promise<Map<string, Collector>> {
   const columns = new Map<string, Collector>();
   let header: string[] | undefined;
   let timeColumn = -1;
+  const input = createReadStream(path);
+  const parser = parse({ bom: true, skip_empty_lines: true });
+  // A pipe does not carry errors: without this a file that cannot be read would never end.
+  input.once('error', (error) => parser.destroy(error));
   try {
-    for await (const record of createReadStream(path).pipe(parse({ bom: true, skip_empty_lines: true })) as AsyncIterable<string[]>) {
+    for await (const record of input.pipe(parser) as AsyncIterable<string[]>) {
       if (header === undefined) {
         header = record;
         timeColumn = record.indexOf('timestamp');
@@ -85,6 +89,8 @@ async function readCsv(path: string): Promise<Map<string, Collector>> {
   } catch (error) {
     if (error instanceof GruardError) throw error;
     throw new GruardError('FILE_UNREADABLE', `${path}: ${messageOf(error)}`, { cause: error });
+  } finally {
+    input.destroy();
   }
   return columns;
 }
