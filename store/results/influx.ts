@@ -1,0 +1,171 @@
+import type { Batch } from '../../core/batch.js';
+import { DEVICE_METRIC } from '../../core/batch.js';
+import { GruardError } from '../../core/errors.js';
+import type { AnomalyEvent, HealthVerdict } from '../../core/event.js';
+import type { EventQuery, Page, ResultStore, SeriesNames, SeriesPoint, SeriesQuery } from '../../core/results.js';
+import { CursorFile } from './cursor-file.js';
+import type { InfluxOptions } from './influx-connection.js';
+import { InfluxConnection } from './influx-connection.js';
+import type { FleetMinutesDocument } from './influx-fleet.js';
+import { FleetMinutes } from './influx-fleet.js';
+import { InfluxQueries, tagIs, timeLiteral } from './influx-queries.js';
+import type { Preparation } from './influx-schema.js';
+import { prepareDatabase } from './influx-schema.js';
+import { eventLine, fleetLine, MEASUREMENT, ReadingLines, verdictLine } from './line.js';
+
+interface Cursor {
+  version: 1;
+  position: number;
+  fleet: FleetMinutesDocument;
+}
+
+/**
+ * Results in InfluxDB. Points are upserts, so a batch that was written and whose position was not is written again to the same end; the position
+ * is in a cursor file beside the journal, since InfluxDB has no transactions.
+ */
+export class InfluxStore implements ResultStore {
+  readonly name = 'influxdb';
+  readonly #connection: InfluxConnection;
+  readonly #queries: InfluxQueries;
+  readonly #lines = new ReadingLines();
+  readonly #cursor: CursorFile<Cursor>;
+  #position = -1;
+  #fleet = FleetMinutes.from();
+  /** undefined until a server was there to be prepared. */
+  #preparation: Preparation | undefined;
+  /** Writes and expiry go one after another. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  constructor(readonly options: InfluxOptions) {
+    this.#connection = new InfluxConnection(options);
+    this.#queries = new InfluxQueries(this.#connection);
+    this.#cursor = new CursorFile(options.cursorPath);
+  }
+
+  /** What an administrator has to run, where gruard was not allowed to; empty until the server was reached. */
+  get advice(): readonly string[] {
+    return this.#preparation?.advice ?? [];
+  }
+
+  /** Points that the server refused since they are older than its retention, since the start. */
+  get beyondRetention(): number {
+    return this.#connection.beyondRetention;
+  }
+
+  /** Reads the cursor file. A server that is not there yet is no error: the first write says so. */
+  async open(): Promise<void> {
+    this.#closed = false;
+    const cursor = await this.#cursor.read();
+    if (cursor && cursor.version !== 1) throw new GruardError('FORMAT_VERSION', `${this.#cursor.path} has version ${String(cursor.version)}`);
+    this.#position = cursor?.position ?? -1;
+    this.#fleet = FleetMinutes.from(cursor?.fleet);
+    await this.#prepared().catch(() => undefined);
+  }
+
+  async position(): Promise<number> {
+    return this.#position;
+  }
+
+  write(batch: Batch, names: SeriesNames, position: number): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#prepared();
+      const { next, changed } = this.#fleet.with(batch);
+      try {
+        await this.#writeReadings(batch, names);
+        const rest = [...batch.events.map(eventLine), ...batch.verdicts.map(verdictLine), ...changed.map(fleetLine)];
+        if (rest.length > 0) await this.#connection.write(rest.join(''));
+      } catch (error) {
+        // Someone may have dropped the database: look again before the next try.
+        this.#preparation = undefined;
+        throw error;
+      }
+      await this.#cursor.write({ version: 1, position, fleet: next.document() });
+      this.#fleet = next;
+      this.#position = position;
+    });
+  }
+
+  expire(beforeMs: number): Promise<number> {
+    return this.#inTurn(async () => {
+      const { serverExpires } = await this.#prepared();
+      if (serverExpires) return 0;
+      const before = timeLiteral(beforeMs);
+      for (const measurement of [MEASUREMENT.readings, MEASUREMENT.fleet]) await this.#connection.query(`DELETE FROM ${measurement} WHERE time < ${before}`);
+      await this.#expireEnded(MEASUREMENT.events, `resolved_ms >= 0 AND resolved_ms < ${Math.ceil(beforeMs)}`);
+      await this.#expireEnded(MEASUREMENT.health, `until_ms >= 0 AND until_ms < ${Math.ceil(beforeMs)}`);
+      // InfluxDB does not say how many.
+      return 0;
+    });
+  }
+
+  querySeries(query: SeriesQuery): Promise<Page<SeriesPoint>> {
+    return this.#open(() => this.#queries.querySeries(query));
+  }
+
+  queryEvents(query: EventQuery): Promise<Page<AnomalyEvent>> {
+    return this.#open(() => this.#queries.queryEvents(query));
+  }
+
+  getEvent(id: string): Promise<AnomalyEvent | undefined> {
+    return this.#open(() => this.#queries.getEvent(id));
+  }
+
+  queryVerdicts(query: { device?: string; open?: boolean; limit: number; cursor?: string }): Promise<Page<HealthVerdict>> {
+    return this.#open(() => this.#queries.queryVerdicts(query));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#turn.catch(() => undefined);
+  }
+
+  /** The rows of a series are all in one lane, and a lane is one request after another: the server sees them in order. */
+  async #writeReadings(batch: Batch, names: SeriesNames): Promise<void> {
+    const lanes = this.options.parallel ?? 2;
+    const linesPerRequest = this.options.linesPerRequest ?? 5_000;
+    this.#lines.begin(batch, names);
+    const writeLane = async (lane: number): Promise<void> => {
+      let lines = '';
+      let count = 0;
+      for (let row = 0; row < batch.n; row++) {
+        if (batch.seriesId[row] % lanes !== lane) continue;
+        lines += this.#lines.lineOf(batch, row);
+        if (++count < linesPerRequest) continue;
+        await this.#connection.write(lines);
+        lines = '';
+        count = 0;
+      }
+      if (lines !== '') await this.#connection.write(lines);
+    };
+    await Promise.all(Array.from({ length: lanes }, (_, lane) => writeLane(lane)));
+  }
+
+  /** DELETE knows tags and times but no fields, so the points are looked up first and removed one by one. */
+  async #expireEnded(measurement: string, condition: string): Promise<void> {
+    for (;;) {
+      const rows = await this.#connection.query(`SELECT id, document FROM ${measurement} WHERE ${condition} LIMIT 1000`);
+      for (const row of rows) {
+        const { device, metric, kind } = JSON.parse(row.document as string) as AnomalyEvent | HealthVerdict;
+        const tags = [tagIs('device', device), tagIs('metric', metric ?? DEVICE_METRIC), ...(measurement === MEASUREMENT.health ? [tagIs('kind', kind)] : [])];
+        await this.#connection.query(`DELETE FROM ${measurement} WHERE time = ${timeLiteral(row.time as number)} AND ${tags.join(' AND ')}`);
+      }
+      if (rows.length < 1000) return;
+    }
+  }
+
+  async #prepared(): Promise<Preparation> {
+    this.#preparation ??= await prepareDatabase(this.#connection);
+    return this.#preparation;
+  }
+
+  #open<T>(query: () => Promise<T>): Promise<T> {
+    return this.#closed ? Promise.reject(new GruardError('STORE_UNAVAILABLE', 'the InfluxDB store is closed')) : query();
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.catch(() => undefined).then(() => this.#open(work));
+    this.#turn = turn;
+    return turn;
+  }
+}
