@@ -31,7 +31,7 @@ import { Journal } from './store/journal.js';
 import { replay } from './store/replay.js';
 import { EmbeddedStore } from './store/results/embedded.js';
 import { Snapshots } from './store/snapshot.js';
-import { apiOptionsOf, brokerSettingsOf, decoderSettingsOf, detectorSettingsOf, limitsOf, mqttSettingsOf } from './wiring.js';
+import { apiOptionsOf, brokerSettingsOf, decoderSettingsOf, detectorOptionsOf, limitsOf, mqttSettingsOf } from './wiring.js';
 
 /** A running gruard. */
 export interface Gruard {
@@ -72,12 +72,7 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
   const reasons = new ReasonCounters();
   const intake = new Intake(reasons, () => undefined);
   const sequencer = new Sequencer(fleet, intake, { limits, clock, time: config.time });
-  const detector = await openDetector(fleet, {
-    backend: config.model.backend === 'auto' ? 'wasm' : config.model.backend,
-    network: config.model.weights || undefined,
-    profile: config.model.profile,
-    settings: detectorSettingsOf(config),
-  });
+  const detector = await openDetector(fleet, detectorOptionsOf(config, config.model.backend === 'auto' ? 'wasm' : config.model.backend));
 
   const journal = new Journal({ disk, maxBytes: config.journal.max_bytes, segmentBytes: config.journal.segment_bytes, clock });
   await journal.open();

@@ -20,6 +20,8 @@ export interface PipelineOptions {
   journal: Recorder;
   clock: Clock;
   commitDelayMs: number;
+  /** Whether the clock is looked at every second for devices that have fallen silent; a backtest knows no clock. Default true. */
+  ticks?: boolean;
   /** Told of every batch in the turn in which it was stepped and given its sequence: whoever keeps state beside the detector's follows here. */
   onStepped: (batch: Batch) => void;
   /** Told of every batch, in order, once it is durable and before its sources are told. */
@@ -119,6 +121,7 @@ export class Pipeline {
       this.#fail(error);
       for (const waiting of this.#commands.splice(0)) waiting.reject(error);
     });
+    if (this.#options.ticks === false) return;
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
     this.#ticker.unref();
   }

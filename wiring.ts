@@ -6,6 +6,8 @@ import type { Limits } from './core/limits.js';
 import type { BrokerSettings } from './ingest/broker.js';
 import type { DecoderSettings } from './ingest/decode/index.js';
 import type { MqttSettings } from './ingest/mqtt.js';
+import type { BackendName } from './model/backends/index.js';
+import type { DetectorOptions } from './model/detector.js';
 import type { DetectorSettings } from './model/settings.js';
 
 /** The settings of each stage, from the sections of the configuration. */
@@ -21,6 +23,10 @@ export function limitsOf(config: Config): Limits {
 export function decoderSettingsOf(config: Config): DecoderSettings {
   const d = config.decode;
   return { rules: d.topics, include: d.include, exclude: d.exclude, excludeDevices: d.exclude_devices, excludeMetrics: d.exclude_metrics };
+}
+
+export function detectorOptionsOf(config: Config, backend: BackendName): DetectorOptions {
+  return { backend, network: config.model.weights || undefined, profile: config.model.profile, settings: detectorSettingsOf(config) };
 }
 
 /** @throws GruardError CONFIG_INVALID for a maintenance time that cannot be read. */

@@ -25,7 +25,7 @@ function program(): Command {
   gruard.command('replay').description('publish a CSV file to an MQTT broker, in time').argument('<file>', 'CSV with a timestamp column')
     .option('--to <url>', 'broker', 'mqtt://127.0.0.1:1883')
     .option('--speed <factor>', 'how much faster than life; 0: as fast as the broker takes it', Number, 1)
-    .option('--topic <topic>', 'topic (default: gruard/DEVICE)')
+    .option('--topic-prefix <prefix>', 'topic is PREFIX/DEVICE', 'replay')
     .option('--username <user>', 'user; the password is read from GRUARD_MQTT_PASSWORD or GRUARD_MQTT_PASSWORD_FILE')
     .option('--json', 'print the summary as JSON')
     .action(async (file, options) => (await import('./replay.js')).replay(file, options));

@@ -1,0 +1,60 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { readWeights } from '../model/weights.js';
+import { trainCommand } from './train.js';
+
+let folder: string;
+let printed: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gruard-train-'));
+  printed = '';
+  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    printed += String(text);
+    return true;
+  });
+});
+
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await rm(folder, { recursive: true });
+});
+
+function run(...options: string[]): Promise<unknown> {
+  return trainCommand().exitOverride().parseAsync(['--rows', '3', '--json', ...options], { from: 'user' });
+}
+
+describe('gruard train', () => {
+  it('writes weights that say how to get them again, a checkpoint, and a report that loads nothing', async () => {
+    const out = join(folder, 'w.safetensors');
+    const report = join(folder, 'report.html');
+    await run('--steps', '2', '--seed', '5', '--family', 'flat', '--out', out, '--report', report);
+    const { metadata, config } = await readWeights(out);
+    expect(metadata.command).toBe('gruard train --steps 2 --seed 5 --rows 3 --family flat');
+    expect(config.layers).toEqual([{ cell: 'gru', units: 32 }]);
+    expect(await readdir(folder)).toEqual(['report.html', 'w.safetensors', 'w.safetensors.checkpoint']);
+    const html = await readFile(report, 'utf8');
+    expect(html.match(/<svg /g)?.length).toBeGreaterThanOrEqual(5);
+    expect(html).not.toMatch(/https?:|NaN|<script/);
+    expect(JSON.parse(printed)).toMatchObject({ steps: 2 });
+  });
+
+  it('fine-tunes the shipped weights on a CSV file', async () => {
+    const csv = join(folder, 'pump.csv');
+    const rows = Array.from({ length: 600 }, (_, t) => `${1_700_000_000 + 60 * t},${Math.sin(t / 9).toFixed(4)}`);
+    await writeFile(csv, `timestamp,flow\n${rows.join('\n')}\n`);
+    const out = join(folder, 'own.safetensors');
+    await run('--steps', '2', '--from', csv, '--out', out);
+    const [own, shipped] = [await readWeights(out), await readWeights(new URL('../model/weights/default.safetensors', import.meta.url).pathname)];
+    const [a, b] = [own, shipped].map((network) => network.tensors.get('head.bias')?.data ?? new Float32Array());
+    expect(a).not.toEqual(b);
+    a.forEach((x, i) => expect(Math.abs(x - b[i])).toBeLessThan(0.01));
+  });
+
+  it('refuses a family that does not exist', async () => {
+    await expect(run('--family', 'unicorn', '--out', join(folder, 'w'))).rejects.toMatchObject({ code: 'USAGE' });
+  });
+});
