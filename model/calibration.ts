@@ -15,10 +15,10 @@ import type { ChannelPrior, Tuning } from './tuning.js';
  */
 export const CALIBRATION_WORDS = 5;
 const PEAK = 0; // M
-const SIZES = 1; // sum of h
-const COUNT = 2; // n
-const LATEST = 3; // int: reading of the latest event
-const CLUSTER = 4; // the largest h of the latest event
+export const SIZES = 1; // sum of h
+export const COUNT = 2; // n
+export const LATEST = 3; // int: reading of the latest event
+export const CLUSTER = 4; // the largest h of the latest event
 
 const PEAK_DECAY = Math.exp(-1 / 40);
 const CLUSTER_READINGS = 40;
@@ -27,14 +27,14 @@ export const SILENT = -100;
 
 /** Log odds of novelty `v` on a channel whose state begins at `at`; SILENT where it is not novel. Learns from it when `count`. */
 export function calibrate(
-  s: Float32Array, ints: Int32Array, at: number, v: number, t: number, rateNow: number, rateSum: number, prior: ChannelPrior, tuning: Tuning,
+  s: Float32Array, ints: Int32Array, at: number, v: number, t: number, sizeUnit: number, rateNow: number, rateSum: number, prior: ChannelPrior, tuning: Tuning,
   count: boolean,
 ): number {
   const peak = s[at + PEAK];
   const decayed = peak * PEAK_DECAY;
   s[at + PEAK] = v > decayed ? v : decayed;
   if (v <= 0 || v <= 1.5 * peak) return SILENT;
-  return surprise(s, ints, at, Math.log(1 + v / NOVELTY_UNIT), t, rateNow, rateSum, prior, tuning, count);
+  return surprise(s, ints, at, Math.log(1 + v / NOVELTY_UNIT) * sizeUnit, t, rateNow, rateSum, prior, tuning, count);
 }
 
 /** The same for a size that is already on a log scale. */
@@ -56,7 +56,8 @@ export function surprise(
   }
   const gamma = (nBefore + tuning.rateWeight) / (rateSum * prior.a + tuning.rateWeight);
   const b = (sizesBefore + tuning.sizeWeight * prior.b) / (nBefore + tuning.sizeWeight);
-  const odds = h / b - Math.log(gamma * prior.a * rateNow);
+  const shape = nBefore + tuning.sizeWeight < tuning.shapeLimit ? nBefore + tuning.sizeWeight : tuning.shapeLimit;
+  const odds = shape * Math.log(1 + h / (b * shape)) - Math.log(gamma * prior.a * rateNow);
   if (!count) return odds;
   if (!sameEvent) {
     n += 1;

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { DEVICE_METRIC, FLAG, type Batch, type Control, type FeedbackVerdict } from '../core/batch.js';
 import type { Detector, WarmUp } from '../core/detector.js';
@@ -6,12 +5,19 @@ import type { Device, Fleet } from '../core/fleet.js';
 import { shippedFile } from '../core/paths.js';
 import type { DocumentPart, StatePart } from '../core/state.js';
 import { openBackend, type Backend, type BackendName } from './backends/index.js';
-import { FEATURES } from './normaliser.js';
+import { SILENT } from './calibration.js';
+import { Conditions } from './condition.js';
+import { DeviceJudge } from './device.js';
+import { Events, type Alarm } from './events.js';
+import { Health, impossibleReason, isSentinel } from './health.js';
+import { Joint } from './joint.js';
 import { Judge } from './judge.js';
 import type { Network } from './network.js';
+import { FEATURES } from './normaliser.js';
 import { Predictor } from './predictor.js';
+import { KIND_OF, reasonText } from './reason.js';
 import { Rounds } from './rounds.js';
-import { DEFAULT_SETTINGS, Policies, type DetectorSettings } from './settings.js';
+import { DEFAULT_SETTINGS, Policies, readSettings, type DetectorSettings, type SeriesPolicy } from './settings.js';
 import { CHANNELS, DEFAULT_TUNING, type Channel, type Tuning } from './tuning.js';
 import { readWeights } from './weights.js';
 
@@ -24,7 +30,7 @@ export interface DetectorOptions {
   opened?: Backend;
   /** `last_value` predicts without a network: the ablation that shows what the network is worth. */
   forecaster?: 'gru' | 'last_value';
-  /** `compact` keeps fewer intervals and channels: 1.2 KB a series in place of 3.2 KB. */
+  /** `compact` keeps fewer intervals: 1.2 KB a series in place of 3.2 KB. */
   profile?: 'default' | 'compact';
   settings?: Partial<DetectorSettings>;
   /** Channels that judge; all where left out (ablations). */
@@ -36,6 +42,10 @@ export interface DetectorOptions {
 const DAY_MS = 86_400_000;
 /** The rate of false alarms for which the threshold was fitted: one in so many readings. */
 const FITTED_READINGS = DAY_MS / 600_000 / 0.07;
+/** A score at a limit that a person set. */
+const LIMIT_SCORE = 2;
+/** Odds beyond this share of the threshold keep an open event open. */
+const STILL = 0.7;
 
 /** Opens a detector with no state. @throws GruardError WEIGHTS_*, FILE_UNREADABLE, BACKEND_UNAVAILABLE. */
 export async function openDetector(fleet: Fleet, options: DetectorOptions = {}): Promise<StreamDetector> {
@@ -47,14 +57,20 @@ export async function openDetector(fleet: Fleet, options: DetectorOptions = {}):
   return new StreamDetector(fleet, await openBackend(options.backend ?? 'wasm', loaded), options);
 }
 
+/** Forecast, judge, events and health in one: see core/detector.ts for what it promises and docs/detection.md for how it judges. */
 export class StreamDetector implements Detector {
   readonly parts: readonly StatePart[];
-  readonly documents: readonly DocumentPart[] = [];
+  readonly documents: readonly DocumentPart[];
   readonly predictor: Predictor;
   readonly judge: Judge;
   readonly tuning: Tuning;
-  readonly #policies: Policies;
+  readonly #conditions = new Conditions();
+  readonly #health = new Health();
+  readonly #joint: Joint;
+  readonly #events: Events;
+  readonly #devices: DeviceJudge;
   readonly #rounds = new Rounds();
+  #policies: Policies;
 
   // One round in columns.
   #slots = new Uint32Array(0);
@@ -67,28 +83,67 @@ export class StreamDetector implements Detector {
     this.#policies = new Policies({ ...DEFAULT_SETTINGS, ...options.settings });
     this.predictor = new Predictor(backend);
     this.judge = new Judge(this.predictor, this.tuning, options.profile === 'compact' ? 6 : 16, options.channels ?? CHANNELS);
-    this.parts = [...this.predictor.parts, ...this.judge.parts];
+    this.#joint = new Joint(this.tuning);
+    this.#events = new Events(fleet, this.#policies.settings);
+    this.#devices = new DeviceJudge(fleet, this.#joint, this.#events, this.#health, this.#conditions);
+    this.parts = [...this.predictor.parts, ...this.judge.parts, this.#conditions.arena, this.#health.arena, ...this.#devices.parts];
+    this.documents = [this.#events, this.#health];
   }
 
   step(batch: Batch): void {
     this.#reserve(batch);
+    for (const declaration of batch.declarations) {
+      if (declaration.kind === 'retire') for (const document of this.documents) document.clearDevice(declaration.deviceId);
+    }
+    for (const control of batch.controls) this.#control(control);
     this.#rounds.split(batch, this.fleet.seriesTop);
+    this.#devices.begin(batch, this.#policies);
     const { starts } = this.#rounds;
     for (let k = 0; k + 1 < starts.length; k++) this.#round(batch, starts[k], starts[k + 1]);
-    this.#deviceRows(batch);
+    this.#devices.judge(batch, (periodMs) => this.#threshold(periodMs, this.#policies.settings.falseAlarmsPerDay));
+    batch.events.push(...this.#events.takeChanged());
+    batch.verdicts.push(...this.#health.takeChanged());
+  }
+
+  #control(control: Control): void {
+    switch (control.kind) {
+      case 'tick':
+        for (const id of this.#events.overdue(control.nowMs)) this.#feedback(id, 'accept', control.nowMs, 'accept_after');
+        this.#health.tick(this.fleet.devices(), control.nowMs);
+        return;
+      case 'feedback':
+        return this.#feedback(control.eventId, control.verdict, control.atMs, control.by);
+      case 'settings':
+        this.#policies = new Policies({ ...this.#policies.settings, ...readSettings(control.settings) });
+        this.#events.settings = this.#policies.settings;
+    }
+  }
+
+  #feedback(eventId: string, verdict: FeedbackVerdict, atMs: number, by: string): void {
+    const concerned = this.#events.feedback(eventId, verdict, atMs, by);
+    if (!concerned || verdict === 'confirm') return;
+    for (const { metric, channel } of concerned.members) {
+      if (metric === DEVICE_METRIC) this.#joint.close(concerned.device, verdict === 'accept');
+      const slot = metric === DEVICE_METRIC ? -1 : this.fleet.slotOf(concerned.device, metric);
+      if (slot < 0) continue;
+      this.#conditions.close(slot, verdict === 'accept');
+      if (verdict === 'false_alarm' && channel >= 0) this.judge.raiseBar(slot, channel);
+    }
+    if (verdict === 'accept') this.#joint.close(concerned.device, true);
   }
 
   #round(batch: Batch, from: number, to: number): void {
     const rows = this.#rounds.rows;
     const n = to - from;
+    const { predictor, judge } = this;
     for (let i = 0; i < n; i++) {
       const row = rows[from + i];
-      this.#slots[i] = batch.slot[row];
+      const slot = batch.slot[row];
+      this.#slots[i] = slot;
       this.#timestampMs[i] = batch.timestampMs[row];
       this.#value[i] = batch.value[row];
-      this.#learning[i] = 1;
+      this.#learning[i] = this.#impossible(batch, row, slot) ? 0 : this.#conditions.learning(slot);
     }
-    const { predictor, judge } = this;
     predictor.observe(this.#slots, n, this.#timestampMs, this.#value, this.#learning);
     for (let i = 0; i < n; i++) this.#judgeRow(batch, rows[from + i], i);
     predictor.advance(this.#slots, n);
@@ -97,25 +152,72 @@ export class StreamDetector implements Detector {
 
   #judgeRow(batch: Batch, row: number, i: number): void {
     const { predictor, judge, tuning } = this;
+    const { normaliser } = predictor;
     const slot = batch.slot[row];
     if (predictor.hasForecast(slot)) {
       batch.yhat[row] = predictor.yhat(slot);
       batch.yhatLower[row] = predictor.yhatLower(slot);
       batch.yhatUpper[row] = predictor.yhatUpper(slot);
     }
-    const u = predictor.normaliser.working(slot);
-    if (predictor.normaliser.count(slot) === 1) judge.clear(slot);
-    const periodMs = predictor.normaliser.periodMs(slot);
-    judge.step(slot, batch.timestampMs[row], batch.value[row], u, 2 * predictor.features[i * FEATURES + 6], periodMs);
-    if (judge.readings(slot) <= tuning.warmUp) {
-      batch.flags[row] |= FLAG.WARMING;
+    if (normaliser.count(slot) === 1) judge.clear(slot);
+    const periodMs = normaliser.periodMs(slot);
+    judge.step(slot, batch.timestampMs[row], batch.value[row], normaliser.working(slot), 2 * predictor.features[i * FEATURES + 6], periodMs);
+    const found = judge.finding;
+    this.#devices.keep(row, found.v, normaliser.position(slot), found.run);
+    const policy = this.#policies.ofSlot(this.fleet, slot);
+    const beyond = batch.value[row] < policy.min || batch.value[row] > policy.max;
+    if (policy.ignore || (judge.readings(slot) <= tuning.warmUp && !beyond)) {
+      this.#conditions.step(slot, found.v, found.scale, found.square, false);
+      if (!policy.ignore) batch.flags[row] |= FLAG.WARMING;
       return;
     }
-    const threshold = this.#threshold(periodMs, this.#policies.settings.falseAlarmsPerDay);
-    const { odds } = judge.finding;
-    const emitted = judge.emits(slot, odds, threshold);
-    const score = odds <= 0 ? 0 : odds / threshold;
+    const threshold = this.#threshold(periodMs, policy.falseAlarmsPerDay);
+    const emitted = judge.emits(slot, found.odds, threshold) && counts(policy, found.above, batch.value[row] - batch.yhat[row]);
+    const score = found.odds <= 0 ? 0 : found.odds / threshold;
     batch.anomalyScore[row] = emitted ? score : 0.5 * Math.min(score, 1);
+    const wasOpen = this.#conditions.isOpen(slot);
+    const limit = beyond && !wasOpen;
+    if (limit) batch.anomalyScore[row] = Math.max(score, LIMIT_SCORE);
+    if (emitted || limit) {
+      if (!wasOpen) this.#conditions.open(slot);
+      this.#devices.alarm(row, this.#describe(batch, row, periodMs, beyond));
+    }
+    const still = beyond || found.stuck || found.odds > STILL * threshold;
+    const ended = this.#conditions.step(slot, found.v, found.scale, found.square, still);
+    if (ended || this.#conditions.isOpen(slot)) this.#devices.open(row, ended, this.#conditions.lasting(slot));
+  }
+
+  #describe(batch: Batch, row: number, periodMs: number, beyond: boolean): Alarm {
+    const found = this.judge.finding;
+    const channel = CHANNELS[found.channel];
+    const [yhat, yhatLower, yhatUpper] = [batch.yhat[row], batch.yhatLower[row], batch.yhatUpper[row]].map((x) => (Number.isFinite(x) ? x : null));
+    const spoke = found.odds > SILENT && !beyond;
+    return {
+      metric: this.fleet.metricOfSlot(batch.slot[row]), atMs: batch.timestampMs[row], score: batch.anomalyScore[row],
+      kind: beyond ? 'limit' : KIND_OF[channel], channel: spoke ? found.channel : -1, actual: batch.value[row], yhat, yhatLower, yhatUpper,
+      reason: reasonText({
+        channel: beyond ? 'limit' : channel, actual: batch.value[row], yhat, yhatLower, yhatUpper, unseenMs: found.unseen * periodMs,
+        above: found.above, run: found.run,
+      }),
+    };
+  }
+
+  /** Whether a reading is one that a broken sensor sends; its verdict begins or ends here. */
+  #impossible(batch: Batch, row: number, slot: number): boolean {
+    const { normaliser } = this.predictor;
+    const value = batch.value[row];
+    const mean = normaliser.mean(slot);
+    const reach = 8 * normaliser.scale(slot);
+    const far = value > mean + reach || value < mean - reach;
+    const known = this.#health.metricVerdicts > 0;
+    if (!far && !known) return false;
+    const device = this.fleet.deviceOfSlot(slot);
+    if (!device || normaliser.isCounter(slot)) return false;
+    const metric = this.fleet.metricOfSlot(slot);
+    const impossible = far && isSentinel(value) && this.judge.readings(slot) > this.tuning.warmUp;
+    if (impossible) this.#health.begin(device, metric, 'impossible', batch.timestampMs[row], impossibleReason(metric, value, mean - 0.5 * reach, mean + 0.5 * reach));
+    else if (known) this.#health.end(device.id, metric, 'impossible', batch.timestampMs[row]);
+    return impossible;
   }
 
   /** Log odds that keep to the false alarms allowed, at this series' rate of readings. */
@@ -124,41 +226,9 @@ export class StreamDetector implements Detector {
     return Math.max(2, this.tuning.threshold + Math.log(DAY_MS / periodMs / falseAlarmsPerDay / FITTED_READINGS));
   }
 
-  /** The row of the device as a whole after the rows of each message of a device with several metrics. */
-  #deviceRows(batch: Batch): void {
-    const n = batch.n;
-    let row = 0;
-    while (row < n) {
-      const device = this.fleet.deviceOfSlot(batch.slot[row]);
-      const first = row;
-      let score = 0;
-      let judged = 0;
-      for (; row < n && this.fleet.deviceOfSlot(batch.slot[row]) === device && batch.timestampMs[row] === batch.timestampMs[first]; row++) {
-        if (batch.flags[row] & (FLAG.LATE | FLAG.DEVICE)) continue;
-        judged++;
-        score = Math.max(score, batch.anomalyScore[row]);
-      }
-      if (device === undefined || judged === 0 || device.metrics.length < 2) continue;
-      this.#pushDeviceRow(batch, device, batch.timestampMs[first], score);
-    }
-  }
-
-  #pushDeviceRow(batch: Batch, device: Device, timestampMs: number, score: number): void {
-    let slot = this.fleet.slotOf(device, DEVICE_METRIC);
-    if (slot < 0) {
-      const added = this.fleet.addSeries(device, DEVICE_METRIC);
-      batch.declarations.push(added.declaration);
-      slot = added.slot;
-    }
-    if (batch.n === batch.capacity) return;
-    const row = batch.push(this.fleet.idOfSlot(slot), slot, timestampMs, NaN, FLAG.DEVICE);
-    batch.anomalyScore[row] = score;
-  }
-
   #reserve(batch: Batch): void {
     const slots = this.fleet.seriesTop;
-    this.predictor.reserve(slots);
-    for (const part of this.judge.parts) part.reserve(slots);
+    for (const part of this.parts) part.reserve(part.per === 'series' ? slots : this.fleet.deviceTop);
     if (this.#slots.length >= batch.n) return;
     this.#slots = new Uint32Array(batch.capacity);
     this.#timestampMs = new Float64Array(batch.capacity);
@@ -168,9 +238,12 @@ export class StreamDetector implements Detector {
   }
 
   retire(device: Device): void {
-    for (const slot of device.slots) {
-      for (const part of this.parts) if (part.per === 'series') part.clear(slot);
+    for (const part of this.parts) {
+      if (part.per === 'device') part.clear(device.slot);
+      else for (const slot of device.slots) part.clear(slot);
     }
+    for (const document of this.documents) document.clearDevice(device.id);
+    for (const slot of device.slots) this.#policies.forget(slot);
   }
 
   warmUp(device: Device): WarmUp {
@@ -181,8 +254,7 @@ export class StreamDetector implements Detector {
   }
 
   seriesInfo(slot: number): { periodMs: number | null; warmUp: WarmUp; readings: number } {
-    this.predictor.reserve(slot + 1);
-    for (const part of this.judge.parts) part.reserve(slot + 1);
+    for (const part of this.parts) if (part.per === 'series') part.reserve(slot + 1);
     const readings = this.judge.readings(slot);
     const periodMs = this.predictor.normaliser.periodMs(slot) || null;
     const readingsLeft = Math.max(0, this.tuning.warmUp - readings);
@@ -191,13 +263,13 @@ export class StreamDetector implements Detector {
     return { periodMs, readings, warmUp: { ready: readingsLeft === 0, readingsLeft, readyAtMs } };
   }
 
-  canTakeFeedback(_eventId: string, _verdict: FeedbackVerdict): boolean {
-    return false;
+  canTakeFeedback(eventId: string, verdict: FeedbackVerdict): boolean {
+    return this.#events.canTakeFeedback(eventId, verdict);
   }
 }
 
-export function eventId(device: string, metric: string, openedMs: number): string {
-  return createHash('sha256').update(`${device}\0${metric}\0${openedMs}`).digest('hex').slice(0, 16);
+/** Whether a deviation is one that the policy wants to hear of. */
+function counts(policy: SeriesPolicy, above: boolean, deviation: number): boolean {
+  if (policy.direction !== 'both' && above !== (policy.direction === 'up')) return false;
+  return !(Math.abs(deviation) < policy.minDeviation);
 }
-
-export type { Control };

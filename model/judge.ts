@@ -1,6 +1,6 @@
 import type { StatePart } from '../core/state.js';
 import { Arena, WideArena } from './arena.js';
-import { CALIBRATION_WORDS, calibrate, SILENT, surprise } from './calibration.js';
+import { CALIBRATION_WORDS, calibrate, CLUSTER, COUNT, LATEST, SILENT, SIZES, surprise } from './calibration.js';
 import { novelty, noveltyWords } from './novelty.js';
 import type { Predictor } from './predictor.js';
 import { CHANNELS, type Channel, type ChannelPrior, type Tuning } from './tuning.js';
@@ -34,6 +34,17 @@ export interface Finding {
   /** Log odds of the channel that is most surprised, its offset included; SILENT where none is. */
   odds: number;
   channel: number;
+  /** Whether it lies above what was seen or forecast. */
+  above: boolean;
+  /** Readings for which that channel has shown nothing novel. */
+  unseen: number;
+  /** The working value less the series' anchor, its scale, the squared error of the one-step forecast in squared scales. */
+  v: number;
+  scale: number;
+  square: number;
+  /** Equal readings in a row before this one, and whether they are the longest run so far. */
+  run: number;
+  stuck: boolean;
 }
 
 /**
@@ -43,7 +54,7 @@ export interface Finding {
 export class Judge {
   readonly parts: readonly StatePart[];
   readonly arena: Arena;
-  readonly finding: Finding = { odds: SILENT, channel: X };
+  readonly finding: Finding = { odds: SILENT, channel: X, above: false, unseen: 0, v: 0, scale: 1, square: 0, run: 0, stuck: false };
   readonly #wide = new WideArena('judge-wide', 1, 'series', WIDE_WORDS);
   readonly #on: boolean[];
   readonly #prior: ChannelPrior[];
@@ -93,6 +104,14 @@ export class Judge {
     return this.arena.ints[this.arena.page(slot)][this.arena.at(slot) + this.#t];
   }
 
+  /** A channel's declustered events so far, their summed sizes, and what was expected for a rate of a = 1: what priors are fitted from. */
+  events(slot: number, channel: number): { count: number; sizes: number; expected: number } {
+    const s = this.arena.floats[this.arena.page(slot)];
+    const at = this.arena.at(slot);
+    const c = at + this.#calibration + channel * CALIBRATION_WORDS;
+    return { count: s[c + COUNT], sizes: s[c + SIZES], expected: s[at + this.#rate] };
+  }
+
   /**
    * Judges one reading against the forecasts made before it, and learns from it.
    *
@@ -112,6 +131,10 @@ export class Judge {
     const f = this.finding;
     f.odds = SILENT;
     f.channel = X;
+    f.v = v;
+    f.scale = this.predictor.normaliser.scale(slot);
+    f.square = f.run = 0;
+    f.stuck = false;
 
     const rateNow = 1 / (t + tuning.t1) + tuning.rateFloor;
     const rateSum = s[at + this.#rate];
@@ -154,21 +177,40 @@ export class Judge {
     return odds > threshold && odds > peak + tuning.repeatMargin;
   }
 
-  #offer(channel: number, odds: number): void {
+  #offer(channel: number, odds: number, above: boolean, unseen: number): void {
     const worth = odds + this.#prior[channel].offset;
     if (worth > this.finding.odds) {
       this.finding.odds = worth;
       this.finding.channel = channel;
+      this.finding.above = above;
+      this.finding.unseen = unseen;
     }
+  }
+
+  /** The middle of what a box channel has shown. */
+  #centre(s: Float32Array, at: number, channel: number): number {
+    const low = at + this.#boxes[channel] + 3 * this.intervals;
+    return 0.5 * (s[low] + s[low + 1]);
+  }
+
+  /** A person called an alarm on this channel false: three events more, each of the size that its latest had. */
+  raiseBar(slot: number, channel: number): void {
+    const s = this.arena.floats[this.arena.page(slot)];
+    const c = this.arena.at(slot) + this.#calibration + channel * CALIBRATION_WORDS;
+    s[c + SIZES] += 3 * s[c + CLUSTER];
+    s[c + COUNT] += 3;
   }
 
   #novel(
     channel: number, s: Float32Array, ints: Int32Array, at: number, v: number, theta: number, t: number, rateNow: number, rateSum: number,
   ): void {
     const d = novelty(s, ints, at + this.#boxes[channel], this.intervals, v, theta, t, true);
+    // The first readings span the range: all of them are novel and none tells anything.
+    if (t < this.tuning.countFrom) return;
     const c = at + this.#calibration + channel * CALIBRATION_WORDS;
-    const odds = calibrate(s, ints, c, d, t, rateNow, rateSum, this.#prior[channel], this.tuning, true);
-    if (odds > SILENT) this.#offer(channel, odds);
+    const unseen = t - ints[c + LATEST];
+    const odds = calibrate(s, ints, c, d, t, 1 / (1 + this.tuning.sizeSettling / t), rateNow, rateSum, this.#prior[channel], this.tuning, true);
+    if (odds > SILENT) this.#offer(channel, odds, channel === X ? v > this.#centre(s, at, X) : v > 0, unseen);
   }
 
   #judgeForecasts(
@@ -181,6 +223,7 @@ export class Judge {
     const scale = predictor.normaliser.scale(slot);
     const e1 = this.#error(slot, 0, v - (predictor.location(slot, 0) - anchor), scale);
     if (mute < 32) {
+      this.finding.square = e1 * e1;
       if (this.#on[E1]) this.#novel(E1, s, ints, at, e1, theta, t, rateNow, rateSum);
       this.#judgeRoughness(s, ints, at, e1, t, rateNow, rateSum);
     }
@@ -211,7 +254,7 @@ export class Judge {
     if (this.#on[ROUGHNESS]) this.#novel(ROUGHNESS, s, ints, at, log, tuning.thetaError, t, rateNow, rateSum);
     const mean = s[at + this.#roughMean];
     const sd = Math.sqrt(s[at + this.#roughVariance]) + 0.1;
-    if (this.#on[QUIET] && t >= tuning.zFrom) this.#judgeZ(QUIET, s, ints, at, (mean - log) / sd, tuning.zQuiet, t, rateNow, rateSum);
+    if (this.#on[QUIET] && t >= tuning.zFrom) this.#judgeZ(QUIET, s, ints, at, (mean - log) / sd, false, tuning.zQuiet, t, rateNow, rateSum);
     this.#learnSlow(s, at + this.#roughMean, at + this.#roughVariance, log, t - 16);
   }
 
@@ -224,7 +267,7 @@ export class Judge {
     const sd = Math.sqrt(s[at + this.#levelVariance]);
     const off = level - s[at + this.#levelMean];
     if (this.#on[LEVEL] && t >= tuning.zFrom && sd > 0) {
-      this.#judgeZ(LEVEL, s, ints, at, (off < 0 ? -off : off) / sd, tuning.zLevel, t, rateNow, rateSum);
+      this.#judgeZ(LEVEL, s, ints, at, (off < 0 ? -off : off) / sd, off > 0, tuning.zLevel, t, rateNow, rateSum);
     }
     this.#learnSlow(s, at + this.#levelMean, at + this.#levelVariance, level, t - 64);
   }
@@ -236,30 +279,34 @@ export class Judge {
     s[variance] = (1 - rate) * (s[variance] + rate * off * off);
   }
 
-  #judgeZ(channel: number, s: Float32Array, ints: Int32Array, at: number, z: number, from: number, t: number, rateNow: number, rateSum: number): void {
+  #judgeZ(channel: number, s: Float32Array, ints: Int32Array, at: number, z: number, above: boolean, from: number, t: number, rateNow: number, rateSum: number): void {
     const c = at + this.#calibration + channel * CALIBRATION_WORDS;
     // The peak of this channel is the z that the running excursion has reached: only what goes further is new.
     const peak = s[c] * (1 - 1 / 400);
     s[c] = z > peak ? z : peak;
     if (z < from || z < peak + 0.3) return;
-    const odds = surprise(s, ints, c, z - from + 0.5, t, rateNow, rateSum, this.#prior[channel], this.tuning, true);
-    this.#offer(channel, odds);
+    const unseen = t - ints[c + LATEST];
+    const odds = surprise(s, ints, c, Math.log(z / from), t, rateNow, rateSum, this.#prior[channel], this.tuning, true);
+    this.#offer(channel, odds, above, unseen);
   }
 
   #judgeRun(s: Float32Array, ints: Int32Array, at: number, equal: boolean, t: number, rateNow: number, rateSum: number): void {
     const run = equal ? ints[at + this.#run] + 1 : 0;
     ints[at + this.#run] = run;
+    this.finding.run = run;
     if (!equal || run < 6) return;
     const length = Math.log(1 + run);
     const record = s[at + this.#runRecord];
     if (length <= record) return;
     s[at + this.#runRecord] = length;
+    this.finding.stuck = true;
     if (!this.#on[STUCK]) return;
     const c = at + this.#calibration + STUCK * CALIBRATION_WORDS;
     // The record before this run began is what counts; it is kept in the channel's peak word while the run lasts.
     if (run === 6 || s[c] === 0) s[c] = record > Math.log(6) ? record : Math.log(6);
+    const unseen = t - ints[c + LATEST];
     const odds = surprise(s, ints, c, length - s[c], t, rateNow, rateSum, this.#prior[STUCK], this.tuning, true);
-    this.#offer(STUCK, odds);
+    this.#offer(STUCK, odds, false, unseen);
   }
 
   #judgeHour(

@@ -1,3 +1,5 @@
+import type { Fleet } from '../core/fleet.js';
+
 /** What a user may set; everything else is learned. The configuration maps onto this. */
 export interface DetectorSettings {
   /** False alarms allowed a series and day. */
@@ -59,6 +61,8 @@ export interface SeriesPolicy {
 
 /** Rules looked up by series: policies that are alike are one object, so a fleet keeps a few. */
 export class Policies {
+  /** By series slot. */
+  readonly #ofSlot: (SeriesPolicy | undefined)[] = [];
   readonly #default: SeriesPolicy;
   readonly #known = new Map<string, SeriesPolicy>();
 
@@ -75,6 +79,18 @@ export class Policies {
     const known = this.#known.get(key) ?? this.#resolve(matching);
     this.#known.set(key, known);
     return known;
+  }
+
+  ofSlot(fleet: Fleet, slot: number): SeriesPolicy {
+    if (this.settings.rules.length === 0) return this.#default;
+    const known = this.#ofSlot[slot];
+    if (known) return known;
+    return (this.#ofSlot[slot] = this.of(fleet.deviceOfSlot(slot)?.name ?? '', fleet.metricOfSlot(slot)));
+  }
+
+  /** The slot is about to belong to another series. */
+  forget(slot: number): void {
+    this.#ofSlot[slot] = undefined;
   }
 
   inMaintenance(device: string, atMs: number): boolean {
@@ -112,4 +128,20 @@ export function matches(pattern: string | undefined, name: string): boolean {
     from = at + part.length;
   }
   return from <= end;
+}
+
+/** Settings that came through the journal: those of the fields above that are there. */
+export function readSettings(value: unknown): Partial<DetectorSettings> {
+  if (typeof value !== 'object' || value === null) return {};
+  const given = value as Partial<Record<keyof DetectorSettings, unknown>>;
+  const out: Partial<DetectorSettings> = {};
+  for (const key of ['falseAlarmsPerDay', 'cooldownMs', 'acceptAfterMs', 'incidentDevices', 'incidentWindowMs'] as const) {
+    const number = given[key];
+    if (typeof number === 'number' && number >= 0) out[key] = number;
+    // JSON has no Infinity: null stands for "never".
+    else if (number === null && key === 'acceptAfterMs') out[key] = Infinity;
+  }
+  if (Array.isArray(given.rules)) out.rules = given.rules as SeriesRule[];
+  if (Array.isArray(given.maintenance)) out.maintenance = given.maintenance as MaintenanceWindow[];
+  return out;
 }

@@ -25,6 +25,9 @@ export interface Tuning {
   /** Weight of the prior, in events, on the rate and on the size. */
   rateWeight: number;
   sizeWeight: number;
+  /** Readings in which the sizes of clean novelty fall to twice what they settle at. */
+  sizeSettling: number;
+  shapeLimit: number;
   /** 1 / readings over which events are forgotten. */
   forget: number;
   /** Exponent of sigma in a forecast error. */
@@ -35,6 +38,8 @@ export interface Tuning {
   /** Log odds that a reading needs where one false alarm in 2,057 readings is allowed. */
   threshold: number;
   warmUp: number;
+  /** Readings from which novelty is counted. */
+  countFrom: number;
   /** Readings from which z channels count. */
   zFrom: number;
   zLevel: number;
@@ -49,27 +54,30 @@ export const DEFAULT_TUNING: Tuning = {
   rateFloor: 1e-4,
   rateWeight: 2,
   sizeWeight: 3,
+  sizeSettling: 1400,
+  shapeLimit: 20,
   forget: 1 / 3000,
   sigmaExponent: 0.15,
   repeatMargin: 0.6,
   repeatDecay: 1 / 60,
   threshold: 7,
   warmUp: 100,
+  countFrom: 48,
   zFrom: 200,
   zLevel: 3,
   zQuiet: 2.5,
   prior: {
-    x: { a: 2, b: 1, offset: 0 },
-    e1: { a: 2, b: 1, offset: 0 },
-    e8: { a: 2, b: 1, offset: 0 },
-    e32: { a: 2, b: 1, offset: 0 },
-    tod: { a: 2, b: 1, offset: 0 },
-    roughness: { a: 2, b: 1, offset: 0 },
-    quiet: { a: 2, b: 1, offset: 0 },
-    level: { a: 2, b: 1, offset: 0 },
-    stuck: { a: 1, b: 0.5, offset: 0 },
-    dwell: { a: 2, b: 1, offset: 0 },
-    cycle: { a: 2, b: 1, offset: 0 },
-    phase: { a: 2, b: 1, offset: 0 },
+    x: { a: 2, b: 0.2, offset: 0 },
+    e1: { a: 1, b: 0.2, offset: 0 },
+    e8: { a: 1.7, b: 0.15, offset: 0 },
+    e32: { a: 2, b: 0.16, offset: 0 },
+    tod: { a: 2.4, b: 0.17, offset: 0 },
+    roughness: { a: 1.6, b: 0.07, offset: 0 },
+    quiet: { a: 0.3, b: 0.2, offset: 0 },
+    level: { a: 0.1, b: 0.3, offset: 0 },
+    stuck: { a: 0.15, b: 0.5, offset: 0 },
+    dwell: { a: 0.3, b: 0.3, offset: 0 },
+    cycle: { a: 0.3, b: 0.3, offset: 0 },
+    phase: { a: 2, b: 0.2, offset: 0 },
   },
 };

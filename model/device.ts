@@ -1,0 +1,160 @@
+import { DEVICE_METRIC, FLAG, type Batch } from '../core/batch.js';
+import type { AnomalyKind } from '../core/event.js';
+import type { Device, Fleet } from '../core/fleet.js';
+import type { StatePart } from '../core/state.js';
+import { WideArena } from './arena.js';
+import type { Conditions } from './condition.js';
+import type { Alarm, Events } from './events.js';
+import type { Health } from './health.js';
+import type { Joint, JointFinding } from './joint.js';
+import { duration, reasonText } from './reason.js';
+import type { Policies } from './settings.js';
+
+// Words of a device.
+const LATEST = 0; // timestamp of its latest `*` row
+const PENDING = 1; // the highest score of its metrics since then
+const WORDS = 2;
+
+// What the judge of series said of a row.
+const OPEN = 1;
+const ENDED = 2;
+const LASTING = 4;
+
+/**
+ * The pass over a batch in the order of its rows, message by message: alarms become events, metrics are judged together,
+ * and a device of several metrics gets its row `*`.
+ */
+export class DeviceJudge {
+  readonly parts: readonly StatePart[];
+  readonly #wide = new WideArena('device', 1, 'device', WORDS);
+  // [capacity] of the batch, written by the judge of series.
+  #v = new Float64Array(0);
+  #z = new Float64Array(0);
+  #run = new Int32Array(0);
+  #said = new Uint8Array(0);
+  readonly #alarms = new Map<number, Alarm>();
+  #policies!: Policies;
+
+  constructor(
+    readonly fleet: Fleet, readonly joint: Joint, readonly events: Events, readonly health: Health, readonly conditions: Conditions,
+  ) {
+    this.parts = [joint.series, joint.devices, this.#wide];
+  }
+
+  begin(batch: Batch, policies: Policies): void {
+    this.#policies = policies;
+    this.#alarms.clear();
+    if (this.#said.length < batch.capacity) {
+      this.#v = new Float64Array(batch.capacity);
+      this.#z = new Float64Array(batch.capacity);
+      this.#run = new Int32Array(batch.capacity);
+      this.#said = new Uint8Array(batch.capacity);
+    }
+    this.#said.fill(0, 0, batch.n);
+  }
+
+  keep(row: number, v: number, z: number, run: number): void {
+    this.#v[row] = v;
+    this.#z[row] = z;
+    this.#run[row] = run;
+  }
+
+  alarm(row: number, alarm: Alarm): void {
+    this.#alarms.set(row, alarm);
+  }
+
+  open(row: number, ended: boolean, lasting: boolean): void {
+    this.#said[row] = (ended ? ENDED : OPEN) | (lasting ? LASTING : 0);
+  }
+
+  judge(batch: Batch, thresholdAt: (periodMs: number) => number): void {
+    const n = batch.n;
+    for (let row = 0; row < n;) {
+      const device = this.fleet.deviceOfSlot(batch.slot[row]);
+      const first = row;
+      const atMs = batch.timestampMs[row];
+      while (row < n && batch.timestampMs[row] === atMs && this.fleet.deviceOfSlot(batch.slot[row]) === device) row++;
+      if (device) this.#message(batch, device, first, row, thresholdAt);
+    }
+  }
+
+  /** Rows first .. end - 1 are one message of the device. */
+  #message(batch: Batch, device: Device, first: number, end: number, thresholdAt: (periodMs: number) => number): void {
+    const several = device.metrics.length > 1;
+    let judged = 0;
+    let warming = 0;
+    let score = 0;
+    for (let row = first; row < end; row++) {
+      if (batch.flags[row] & (FLAG.LATE | FLAG.DEVICE)) continue;
+      judged++;
+      if (batch.flags[row] & FLAG.WARMING) warming++;
+      score = Math.max(score, batch.anomalyScore[row]);
+      if (this.#said[row] !== 0 || this.#alarms.size > 0) this.#settle(batch, device, row);
+      if (several) this.joint.observe(device, batch.slot[row], this.#v[row], this.#z[row]);
+    }
+    if (judged === 0) return;
+    const atMs = batch.timestampMs[first];
+    this.health.message(device, atMs, batch.nowMs);
+    if (several) this.#whole(batch, device, atMs, score, warming === judged, thresholdAt);
+  }
+
+  /** Alarms and abnormal states of one metric become events. */
+  #settle(batch: Batch, device: Device, row: number): void {
+    const metric = this.fleet.metricOfSlot(batch.slot[row]);
+    const atMs = batch.timestampMs[row];
+    const said = this.#said[row];
+    const alarm = this.#alarms.get(row);
+    const periodMs = this.health.periodMs(device);
+    if (alarm && !this.#policies.inMaintenance(device.name, atMs)) {
+      this.events.alarm(device, alarm, periodMs);
+      if (alarm.kind === 'stuck') {
+        const lasted = this.#run[row] * periodMs;
+        this.health.begin(device, metric, 'stuck', atMs - lasted, `${metric} has not moved for ${duration(lasted)} (${this.#run[row] + 1} readings)`);
+      }
+    } else if (said & OPEN) {
+      this.events.continued(device, metric, atMs, said & LASTING ? 'shift' : null);
+    }
+    if (this.#run[row] === 0) this.health.end(device.id, metric, 'stuck', atMs);
+    if (said & ENDED) this.events.ended(device, metric, atMs);
+    if (said & OPEN && this.events.holds(device.id, metric)) batch.flags[row] |= FLAG.IN_EVENT;
+  }
+
+  /** The device as a whole, after a message of it. */
+  #whole(batch: Batch, device: Device, atMs: number, score: number, warming: boolean, thresholdAt: (periodMs: number) => number): void {
+    const s = this.#wide.floats[this.#wide.page(device.slot)];
+    const at = this.#wide.at(device.slot);
+    const periodMs = this.health.periodMs(device);
+    const found = this.joint.judge(device, thresholdAt(periodMs));
+    if (found.opened && !this.#policies.inMaintenance(device.name, atMs)) this.events.alarm(device, jointAlarm(found, atMs), periodMs);
+    else if (this.joint.isOpen(device)) this.events.continued(device, DEVICE_METRIC, atMs, null);
+    if (found.closed) this.events.ended(device, DEVICE_METRIC, atMs);
+    s[at + PENDING] = Math.max(s[at + PENDING], score, found.score);
+    if (atMs <= s[at + LATEST] || batch.n === batch.capacity) return;
+    const slot = this.#deviceSlot(batch, device);
+    const flags = FLAG.DEVICE | (warming ? FLAG.WARMING : 0) | (this.events.isOpen(device.id) ? FLAG.IN_EVENT : 0);
+    const row = batch.push(this.fleet.idOfSlot(slot), slot, atMs, NaN, flags);
+    batch.anomalyScore[row] = s[at + PENDING];
+    s[at + PENDING] = 0;
+    s[at + LATEST] = atMs;
+  }
+
+  #deviceSlot(batch: Batch, device: Device): number {
+    const slot = this.fleet.slotOf(device, DEVICE_METRIC);
+    if (slot >= 0) return slot;
+    const added = this.fleet.addSeries(device, DEVICE_METRIC);
+    batch.declarations.push(added.declaration);
+    for (const part of this.parts) part.reserve(part.per === 'series' ? this.fleet.seriesTop : this.fleet.deviceTop);
+    return added.slot;
+  }
+}
+
+function jointAlarm(found: JointFinding, atMs: number): Alarm {
+  const metrics = found.metrics.map((part) => part.metric);
+  const kind: AnomalyKind = found.kind;
+  return {
+    metric: DEVICE_METRIC, atMs, score: found.score, kind, channel: -1, actual: null, yhat: null, yhatLower: null, yhatUpper: null, with: found.metrics,
+    reason: reasonText({
+      channel: kind === 'correlation' ? 'joint' : 'state', actual: NaN, yhat: null, yhatLower: null, yhatUpper: null, unseenMs: 0, above: false, run: 0, metrics,
+    }),
+  };
+}

@@ -1,0 +1,85 @@
+import type { AnomalyKind } from '../core/event.js';
+import type { Channel } from './tuning.js';
+
+/** What a channel's surprise looks like to people. */
+export const KIND_OF: Record<Channel, AnomalyKind> = {
+  x: 'spike', e1: 'spike', e8: 'shift', e32: 'drift', tod: 'pattern', roughness: 'variance', quiet: 'variance', level: 'drift',
+  stuck: 'stuck', dwell: 'pattern', cycle: 'pattern', phase: 'pattern',
+};
+
+/** What is known about an alarm when its reason is written. */
+export interface Evidence {
+  channel: Channel | 'limit' | 'joint' | 'state';
+  actual: number;
+  yhat: number | null;
+  yhatLower: number | null;
+  yhatUpper: number | null;
+  /** Milliseconds for which the series has shown nothing like it. */
+  unseenMs: number;
+  /** Whether the value, or the error of its forecast, is above what was seen or expected. */
+  above: boolean;
+  /** Equal readings in a row. */
+  run: number;
+  /** For a device as a whole: the metrics that no longer go together. */
+  metrics?: readonly string[];
+}
+
+/** Plain words: "expected 20.1-21.3, got 27.9; the largest rise in 9 days". */
+export function reasonText(e: Evidence): string {
+  const expected = e.yhatLower !== null && e.yhatUpper !== null
+    ? `expected ${range(e.yhatLower, e.yhatUpper)}, got ${plain(e.actual, e.yhatUpper - e.yhatLower)}`
+    : Number.isFinite(e.actual) ? `got ${plain(e.actual, Math.abs(e.actual))}` : '';
+  const because = explain(e);
+  return expected === '' ? because : because === '' ? expected : `${expected}; ${because}`;
+}
+
+function explain(e: Evidence): string {
+  const since = duration(e.unseenMs);
+  switch (e.channel) {
+    case 'x': return `${e.above ? 'the highest value' : 'the lowest value'} of its kind in ${since}`;
+    case 'e1': return `the largest ${e.above ? 'rise' : 'fall'} against the forecast in ${since}`;
+    case 'e8': return `the last 8 readings ran ${e.above ? 'above' : 'below'} the forecast as never in ${since}`;
+    case 'e32': return `the last 32 readings ran ${e.above ? 'above' : 'below'} the forecast as never in ${since}`;
+    case 'tod': return `${e.above ? 'too high' : 'too low'} for this hour of the day, as never in ${since}`;
+    case 'roughness': return `it fluctuates as never in ${since}`;
+    case 'quiet': return `it is calmer than it was in ${since}`;
+    case 'level': return `its level has moved ${e.above ? 'up' : 'down'} as never in ${since}`;
+    case 'stuck': return `the same value ${e.run + 1} times in a row, the longest standstill in ${since}`;
+    case 'dwell': return `it has not stayed in one state for so long in ${since}`;
+    case 'cycle': return `its cycle is out of step as never in ${since}`;
+    case 'phase': return `it differs from one period ago as never in ${since}`;
+    case 'limit': return 'beyond the limit that is set for it';
+    case 'joint': return `${list(e.metrics ?? [])} do not go together as before`;
+    case 'state': return `the device has left its normal state: ${list(e.metrics ?? [])}`;
+  }
+}
+
+function list(names: readonly string[]): string {
+  return names.length <= 1 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names[names.length - 1]}`;
+}
+
+/** A number with as many digits as tell it apart at this spread. */
+export function plain(x: number, spread: number): string {
+  if (!Number.isFinite(x)) return String(x);
+  const digits = spread > 0 ? Math.ceil(-Math.log10(spread)) + 1 : 3;
+  if (digits > 12 || Math.abs(x) >= 1e15) return x.toPrecision(6);
+  return x.toFixed(Math.min(12, Math.max(0, digits)));
+}
+
+function range(low: number, high: number): string {
+  const spread = high - low;
+  const a = plain(low, spread);
+  const b = plain(high, spread);
+  // A minus sign after the hyphen cannot be read.
+  return low < 0 || high < 0 ? `${a} to ${b}` : `${a}-${b}`;
+}
+
+export function duration(ms: number): string {
+  const units: [number, string][] = [[86_400_000, 'day'], [3_600_000, 'hour'], [60_000, 'minute'], [1000, 'second']];
+  for (const [size, name] of units) {
+    const n = Math.floor(ms / size);
+    if (n >= 2 || (n >= 1 && name === 'second')) return `${n} ${name}${n === 1 ? '' : 's'}`;
+    if (n === 1 && ms >= size) return `${Math.floor(ms / (size / (name === 'day' ? 24 : 60)))} ${name === 'day' ? 'hours' : name === 'hour' ? 'minutes' : 'seconds'}`;
+  }
+  return 'a moment';
+}
