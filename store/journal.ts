@@ -238,7 +238,7 @@ export class Journal {
     let count = 0;
     while (count < this.#waiting.length) {
       const { record, sequence } = this.#waiting[count];
-      if (count > 0 && (bytes + record.length > MOST_COMMIT_BYTES || sequence !== this.#waiting[0].sequence + count)) break;
+      if (count > 0 && (bytes + record.length > Math.min(MOST_COMMIT_BYTES, this.#segmentBytes) || sequence !== this.#waiting[0].sequence + count)) break;
       bytes += record.length;
       count++;
     }
