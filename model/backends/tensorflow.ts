@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import util from 'node:util';
 import { GruardError, messageOf } from '../../core/errors.js';
 import { stateSize, type Network } from '../network.js';
-import { checkStates, checkStep, type Backend } from './backend.js';
+import { checkSlot, checkStates, checkStep, type Backend } from './backend.js';
 import { SAVED_MODEL_TAG, savedModel } from './tensorflow/saved-model.js';
 
 /** The part of tfjs-node that is used here; its own types need the package, which is optional. */
@@ -26,6 +26,7 @@ interface TensorFlow {
 const SIGNATURES = ['size', 'grow', 'step', 'get', 'set'] as const;
 /** Slots made at first: TensorFlow copies the variable whenever it grows. */
 const FIRST_CAPACITY = 1024;
+const PAGE_SLOTS = 1024;
 
 let loaded: TensorFlow | undefined;
 
@@ -66,6 +67,11 @@ export class TensorFlowBackend implements Backend {
   readonly name = 'tensorflow';
   readonly stateSize: number;
   capacity = 0;
+  // A call costs the same for one slot as for a thousand, and a snapshot reads slot by slot, a restore writes so: reads are
+  // made a page ahead (until a state changes), writes wait until a page is full or anything else is asked.
+  private read: Float32Array = new Float32Array(0);
+  private readFirst = -1;
+  private readonly written = new Map<number, Float32Array>();
 
   private constructor(
     readonly network: Network, private readonly tf: TensorFlow, private readonly run: Record<(typeof SIGNATURES)[number], Signature>,
@@ -92,11 +98,16 @@ export class TensorFlowBackend implements Backend {
   }
 
   reserve(capacity: number): void {
-    if (capacity > this.capacity) this.resize('grow', Math.max(capacity, Math.ceil(this.capacity * 1.5)) - this.capacity);
+    if (capacity <= this.capacity) return;
+    this.flush();
+    this.readFirst = -1;
+    this.resize('grow', Math.max(capacity, Math.ceil(this.capacity * 1.5)) - this.capacity);
   }
 
   step(slots: Uint32Array, n: number, inputs: Float32Array, outputs: Float32Array): void {
     checkStep(this, slots, n, inputs, outputs);
+    this.flush();
+    this.readFirst = -1;
     if (n === 0) return;
     const { inputs: I, head: { outputs: O } } = this.network.config;
     const result = this.call('step', {
@@ -106,20 +117,33 @@ export class TensorFlowBackend implements Backend {
   }
 
   getState(slot: number, out: Float32Array): void {
-    this.getStates(Uint32Array.of(slot), 1, out);
+    checkSlot(this, slot);
+    this.flush();
+    const first = slot - (slot % PAGE_SLOTS);
+    if (first !== this.readFirst) {
+      const n = Math.min(PAGE_SLOTS, this.capacity - first);
+      this.read = this.call('get', { slots: this.slotTensor(Uint32Array.from({ length: n }, (_, i) => first + i), n) });
+      this.readFirst = first;
+    }
+    out.set(this.read.subarray((slot - first) * this.stateSize, (slot - first + 1) * this.stateSize));
   }
 
   setState(slot: number, state: Float32Array): void {
-    this.setStates(Uint32Array.of(slot), 1, state);
+    checkSlot(this, slot);
+    this.written.set(slot, state.slice(0, this.stateSize));
+    if (this.written.size >= PAGE_SLOTS) this.flush();
   }
 
   getStates(slots: Uint32Array, n: number, out: Float32Array): void {
     checkStates(this, slots, n, out);
+    this.flush();
     if (n > 0) out.set(this.call('get', { slots: this.slotTensor(slots, n) }));
   }
 
   setStates(slots: Uint32Array, n: number, states: Float32Array): void {
     checkStates(this, slots, n, states);
+    this.flush();
+    this.readFirst = -1;
     if (n === 0) return;
     const state = this.tf.tensor(states.subarray(0, n * this.stateSize), [n, this.stateSize], 'float32');
     this.call('set', { slots: this.slotTensor(slots, n), state });
@@ -141,6 +165,16 @@ export class TensorFlowBackend implements Backend {
     // The session ends with the last signature.
     for (const name of SIGNATURES) this.run[name].dispose();
     this.capacity = 0;
+  }
+
+  /** Writes the states that setState and clear left waiting. */
+  private flush(): void {
+    if (this.written.size === 0) return;
+    const states = new Float32Array(this.written.size * this.stateSize);
+    const slots = Uint32Array.from(this.written.keys());
+    [...this.written.values()].forEach((state, i) => states.set(state, i * this.stateSize));
+    this.written.clear();
+    this.setStates(slots, slots.length, states);
   }
 
   private resize(how: 'size' | 'grow', rows: number): void {

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { shippedFile } from '../../core/paths.js';
 import { gaussian, seededRandom } from '../../core/random.js';
 import { openBackend, type Backend, type BackendName } from '../../model/backends/index.js';
 import { Reference, referenceParameters } from '../../model/cells/reference.js';
 import { initialise, stateSize, type Network, type NetworkConfig } from '../../model/network.js';
+import { readWeights } from '../../model/weights.js';
 
 const CHAINED_STEPS = 10_000;
 const TOLERANCE = 1e-5;
@@ -54,8 +56,9 @@ function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
 export function backendConformance(name: BackendName): void {
   describe(`backend ${name}`, () => {
     for (const [title, configuration] of Object.entries(CONFIGS)) {
-      describe(title, () => cellConformance(name, lively(initialise(configuration, 5), 6)));
+      describe(title, () => cellConformance(name, async () => lively(initialise(configuration, 5), 6)));
     }
+    describe('shipped weights', () => cellConformance(name, () => readWeights(shippedFile('model/weights/default.safetensors'))));
     it('runs the largest sizes', { timeout: 60_000 }, async () => {
       const network = initialise(WIDE, 3);
       const backend = await openBackend(name, network);
@@ -77,11 +80,16 @@ export function backendConformance(name: BackendName): void {
   });
 }
 
-function cellConformance(name: BackendName, network: Network): void {
-  const { inputs: I, head: { outputs: O } } = network.config;
-  const size = stateSize(network.config);
+function cellConformance(name: BackendName, open: () => Promise<Network>): void {
+  let network: Network;
+  let I: number;
+  let O: number;
+  let size: number;
   let backend: Backend;
   beforeAll(async () => {
+    network = await open();
+    ({ inputs: I, head: { outputs: O } } = network.config);
+    size = stateSize(network.config);
     backend = await openBackend(name, network);
     backend.reserve(64);
   });
@@ -168,6 +176,21 @@ function cellConformance(name: BackendName, network: Network): void {
     expect(stateOf(11)).toEqual(states.slice(size, 2 * size));
     expect(() => backend.getStates(slots, 3, out.subarray(1))).toThrow(RangeError);
     expect(() => backend.setStates(Uint32Array.of(backend.capacity), 1, out)).toThrow(RangeError);
+  });
+
+  it('reads what was last written or stepped, in whatever order', () => {
+    const at = (value: number): Float32Array => new Float32Array(size).fill(value);
+    backend.setState(4, at(0.25));
+    backend.setState(4, at(0.5));
+    backend.setState(5, at(0.75));
+    expect(stateOf(4)).toEqual(at(0.5));
+    backend.setStates(Uint32Array.of(5), 1, at(0.125));
+    expect(stateOf(5)).toEqual(at(0.125));
+    const x = inputs(1, I, 36);
+    backend.setState(6, at(0.5));
+    expect(step([6], x)).toEqual(step([4], x));
+    expect(stateOf(4)).not.toEqual(at(0.5));
+    expect(stateOf(4)).toEqual(stateOf(6));
   });
 
   it('clears one slot and leaves its neighbours', () => {
