@@ -13,6 +13,8 @@ interface Key {
 
 const TABLE_SIZE = 8192;
 const MOST_KEYS = 4096;
+/** Keys that were made to share a hash cost no more than this. */
+const MOST_PROBES = 16;
 const LONGEST_KEY_BYTES = 64;
 const MOST_FIELDS = 64;
 /** 10^0 .. 10^22 are exact doubles, so one multiplication or division by them is rounded only once (W. D. Clinger, 1990). */
@@ -190,13 +192,14 @@ export class FlatJson {
   }
 
   #key(p: Uint8Array, start: number, end: number, hash: number): Key | undefined {
-    let at = hash & (TABLE_SIZE - 1);
-    for (;;) {
+    const home = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b) >>> 13;
+    for (let probe = 0; probe < MOST_PROBES; probe++) {
+      const at = (home + probe) & (TABLE_SIZE - 1);
       const key = this.#table[at];
       if (key === undefined) return this.#addKey(p, start, end, at);
       if (sameBytes(key.bytes, p, start, end)) return key;
-      at = (at + 1) & (TABLE_SIZE - 1);
     }
+    return undefined;
   }
 
   #addKey(p: Uint8Array, start: number, end: number, at: number): Key | undefined {

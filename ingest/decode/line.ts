@@ -37,13 +37,18 @@ export class LineDialect implements Dialect {
       return;
     }
     let from = 0;
+    let lines = 0;
     for (let number = 1; from < text.length; number++) {
       const end = text.indexOf('\n', from);
       const to = end < 0 ? text.length : end;
       const line = text.slice(from, to).trim();
-      if (line !== '' && !line.startsWith('#')) this.#line(line, number, message, output);
+      if (line !== '' && !line.startsWith('#')) {
+        this.#line(line, number, message, output);
+        lines++;
+      }
       from = to + 1;
     }
+    if (lines === 0) this.#intake.refuse('no_metrics', 'only comments');
   }
 
   #line(line: string, number: number, message: Message, output: Output): void {
