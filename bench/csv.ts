@@ -12,7 +12,7 @@ export interface Columns {
 }
 
 export function readColumns(path: string): Columns {
-  const [header, ...records] = parse(readFileSync(path), { bom: true, skip_empty_lines: true }) as string[][];
+  const [header, ...records]: string[][] = parse(readFileSync(path), { bom: true, skip_empty_lines: true });
   const at = (column: string): number => {
     const index = (header ?? []).indexOf(column);
     if (index < 0) throw new Error(`${path} has no column ${column}`);
