@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildServer, listen } from './api/server.js';
@@ -9,6 +8,7 @@ import { systemClock, type Clock } from './core/clock.js';
 import { messageOf } from './core/errors.js';
 import { Fleet } from './core/fleet.js';
 import type { Log } from './core/log.js';
+import { shippedFile } from './core/paths.js';
 import { ReasonCounters } from './core/reasons.js';
 import type { ResultStore } from './core/results.js';
 import type { GruardService } from './core/service.js';
@@ -21,15 +21,21 @@ import { Intake } from './ingest/intake.js';
 import { MqttSource } from './ingest/mqtt.js';
 import { Sequencer } from './ingest/sequence.js';
 import { CommittedFeed } from './live.js';
+import { chooseBackend } from './model/backends/choose.js';
+import type { BackendName } from './model/backends/index.js';
 import { openDetector } from './model/detector.js';
+import { readWeights } from './model/weights.js';
 import { Pipeline } from './pipeline.js';
 import { healthOf, measuresOf, type Vitals } from './vitals.js';
 import { Service } from './service.js';
+import { DeadLetters } from './store/deadletter.js';
 import { RealDisk } from './store/disk/real.js';
 import { Follower } from './store/follower.js';
 import { Journal } from './store/journal.js';
+import { lockDataDir } from './store/lock.js';
 import { replay } from './store/replay.js';
 import { EmbeddedStore } from './store/results/embedded.js';
+import { InfluxStore } from './store/results/influx.js';
 import { Snapshots } from './store/snapshot.js';
 import { apiOptionsOf, brokerSettingsOf, decoderSettingsOf, detectorOptionsOf, limitsOf, mqttSettingsOf } from './wiring.js';
 
@@ -47,6 +53,8 @@ const MIB = 1_048_576;
 /** Commits are written to the store together; what was acknowledged is to be seen there within a second. */
 const STORE_LINGER_MS = 100;
 const CATCH_UP_MS = 1500;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 
 /** Opens everything that the configuration asks for, in the order in which data flows; what fails closes what was opened before. */
 export async function openGruard(config: Config, log: Log, clock: Clock = systemClock): Promise<Gruard> {
@@ -62,7 +70,8 @@ export async function openGruard(config: Config, log: Log, clock: Clock = system
 async function open(config: Config, log: Log, clock: Clock, closing: (() => Promise<unknown> | void)[]): Promise<Gruard> {
   const startedMs = clock.nowMs();
   const apiOptions = apiOptionsOf(config);
-  mkdirSync(config.data_dir, { recursive: true });
+  const lock = await lockDataDir(config.data_dir);
+  closing.push(() => lock.release());
   const disk = new RealDisk(config.data_dir);
   const limits = limitsOf(config);
 
@@ -70,9 +79,12 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
   const board = new Board(fleet);
   const live = new CommittedFeed();
   const reasons = new ReasonCounters();
-  const intake = new Intake(reasons, () => undefined);
+  const deadLetters = new DeadLetters({ disk, most: config.limits.dead_letters, clock });
+  await deadLetters.open();
+  closing.push(() => deadLetters.close());
+  const intake = new Intake(reasons, (source, origin, reason, detail, payload) => deadLetters.add(source, origin, reason, detail, payload));
   const sequencer = new Sequencer(fleet, intake, { limits, clock, time: config.time });
-  const detector = await openDetector(fleet, detectorOptionsOf(config, config.model.backend === 'auto' ? 'wasm' : config.model.backend));
+  const detector = await openDetector(fleet, detectorOptionsOf(config, await backendOf(config, log)));
 
   const journal = new Journal({ disk, maxBytes: config.journal.max_bytes, segmentBytes: config.journal.segment_bytes, clock });
   await journal.open();
@@ -111,6 +123,8 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
     });
   }
 
+  closing.push(expireHourly(store, config.store.retention_days, () => pipeline.nowMs, log));
+
   const { sources, http, broker } = makeSources(config, { decoder: new Decoder(intake, limits, decoderSettingsOf(config)), intake, limits }, clock);
   for (const source of sources) {
     pipeline.addSource(source);
@@ -123,11 +137,11 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
     closing.push(() => source.pause());
   }
 
-  const vitals: Vitals = { startedMs, nowMs: () => clock.nowMs(), fleet, board, pipeline, journal, sources, followers, reasons };
+  const vitals: Vitals = { startedMs, nowMs: () => clock.nowMs(), fleet, board, pipeline, journal, snapshots, deadLetters, sources, followers, reasons };
   const service = new Service({
     fleet, board, detector, pipeline, results: store, live, clock,
     submit: (payload) => http.submit(payload),
-    deadLetters: async () => [],
+    deadLetters: (limit) => deadLetters.list(limit),
     health: () => healthOf(vitals),
     measures: () => measuresOf(vitals),
     brokers: () => (broker ? [{ kind: 'mqtt', url: broker.url }] : []),
@@ -165,8 +179,33 @@ function storeFollower(store: ResultStore, journal: Journal, fleet: Fleet): Foll
   return new Follower({ name: store.name, journal, target, lingerMs: STORE_LINGER_MS });
 }
 
+/** The backend that was asked for, or the one that a short measurement at the first start preferred. */
+async function backendOf(config: Config, log: Log): Promise<BackendName> {
+  if (config.model.backend !== 'auto') return config.model.backend;
+  const network = await readWeights(config.model.weights || shippedFile('model/weights/default.safetensors'));
+  const { backend, reason } = await chooseBackend(network, join(config.data_dir, 'backend.json'));
+  log.info('model', { backend, reason });
+  return backend;
+}
+
 function openStore(config: Config): ResultStore {
-  return new EmbeddedStore({ path: join(config.data_dir, 'results.duckdb'), memoryLimitMb: Math.round(config.store.memory_bytes / MIB) });
+  const { kind, influxdb, retention_days: days } = config.store;
+  if (kind === 'embedded') return new EmbeddedStore({ path: join(config.data_dir, 'results.duckdb'), memoryLimitMb: Math.round(config.store.memory_bytes / MIB) });
+  return new InfluxStore({
+    url: influxdb.url, database: influxdb.database, username: influxdb.username || undefined, password: influxdb.password || undefined, token: influxdb.token || undefined,
+    cursorPath: join(config.data_dir, 'cursors', 'influxdb.json'), retentionDays: days === 0 ? null : days,
+  });
+}
+
+/** Removes what is older than the retention, every hour. Returns what ends it. */
+function expireHourly(store: ResultStore, retentionDays: number, nowMs: () => number, log: Log): () => void {
+  if (retentionDays === 0) return () => undefined;
+  const expire = (): void => {
+    store.expire(nowMs() - retentionDays * DAY_MS).catch((thrown: unknown) => log.warn('retention', { error: messageOf(thrown) }));
+  };
+  const timer = setInterval(expire, HOUR_MS);
+  timer.unref();
+  return () => clearInterval(timer);
 }
 
 function makeSources(config: Config, stages: IngestStages, clock: Clock): { sources: Source[]; http: HttpSource; broker: BrokerSource | undefined } {

@@ -6,7 +6,9 @@ import { VERSION } from './core/version.js';
 import type { Board } from './board.js';
 import type { Pipeline } from './pipeline.js';
 import type { Follower } from './store/follower.js';
+import type { DeadLetters } from './store/deadletter.js';
 import type { Journal } from './store/journal.js';
+import type { Snapshots } from './store/snapshot.js';
 
 /** What health and measures are read from. */
 export interface Vitals {
@@ -16,6 +18,8 @@ export interface Vitals {
   board: Board;
   pipeline: Pipeline;
   journal: Journal;
+  snapshots: Snapshots;
+  deadLetters: DeadLetters;
   sources: readonly Source[];
   followers: readonly Follower[];
   reasons: ReasonCounters;
@@ -27,7 +31,7 @@ type Check = HealthReport['checks'][number];
 const LAG_MS = 10_000;
 
 export function healthOf(vitals: Vitals): HealthReport {
-  const checks: Check[] = [flowCheck(vitals), journalCheck(vitals.journal), ...vitals.followers.map(followerCheck), ...vitals.sources.map(sourceCheck)];
+  const checks: Check[] = [flowCheck(vitals), journalCheck(vitals.journal), snapshotCheck(vitals.snapshots), ...vitals.followers.map(followerCheck), ...vitals.sources.map(sourceCheck)];
   const worst = checks.some((check) => check.status === 'failing') ? 'failing' : checks.some((check) => check.status === 'degraded') ? 'degraded' : 'ok';
   return {
     status: worst,
@@ -47,6 +51,11 @@ function flowCheck({ pipeline }: Vitals): Check {
 function journalCheck(journal: Journal): Check {
   const { state, code, detail } = journal.status();
   return { name: 'journal', status: state, detail: code === null ? detail : `${detail} [${code}]` };
+}
+
+function snapshotCheck(snapshots: Snapshots): Check {
+  const { state, detail } = snapshots.status();
+  return { name: 'snapshots', status: state, detail };
 }
 
 function followerCheck(follower: Follower): Check {
@@ -77,6 +86,8 @@ export function measuresOf(vitals: Vitals): Measure[] {
     labelled('gruard_source_received_total', 'Messages received.', 'counter', sources.map((s) => ({ labels: { source: s.name }, value: s.status().received }))),
     labelled('gruard_source_waiting', 'Messages that wait to be taken in.', 'gauge', sources.map((s) => ({ labels: { source: s.name }, value: s.waiting }))),
     labelled('gruard_source_connected', '1 while the source is connected.', 'gauge', sources.map((s) => ({ labels: { source: s.name }, value: s.status().state === 'connected' ? 1 : 0 }))),
+    counter('gruard_dead_letters_dropped_total', 'Dead letters that were counted and not kept.', vitals.deadLetters.dropped),
+    gauge('gruard_snapshot_floor_sequence', 'A restart replays the journal from the record after this one.', vitals.snapshots.status().floor),
     gauge('gruard_journal_bytes', 'Size of the journal.', status.bytes),
     gauge('gruard_journal_waiting_bytes', 'Bytes that are not durable yet.', status.waitingBytes),
     gauge('gruard_journal_committed_sequence', 'Sequence of the last durable record.', status.committed),

@@ -1,6 +1,7 @@
 import pc from 'picocolors';
 import type { AnomalyEvent } from '../core/event.js';
 import type { Overview } from '../core/service.js';
+import { plain } from './text.js';
 
 /**
  * What the demo shows on a terminal: entries that stay, and one line below them that is written over again and again.
@@ -59,15 +60,9 @@ const COLOURS = { critical: pc.red, warning: pc.yellow, info: pc.cyan };
 export function eventEntry(change: 'opened' | 'updated' | 'resolved', event: AnomalyEvent, answer: string): string {
   const at = new Date(change === 'resolved' ? event.resolvedMs ?? event.updatedMs : event.openedMs).toISOString().slice(11, 16);
   const mark = change === 'resolved' ? pc.green('resolved') : COLOURS[event.severity](event.severity.padEnd(8));
-  const where = `${safe(event.device)} ${safe(event.metric)}`;
+  const where = `${plain(event.device)} ${plain(event.metric)}`;
   const what = change === 'resolved' ? `after ${duration((event.resolvedMs ?? event.updatedMs) - event.openedMs)}` : event.reason;
-  return `${pc.dim(at)} ${mark} ${pc.bold(where)} ${safe(what)}${answer === '' ? '' : ` ${pc.dim(answer)}`}`;
-}
-
-/** Names come from the wire: nothing in them may move the cursor. */
-function safe(text: string): string {
-  // eslint-disable-next-line no-control-regex
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');
+  return `${pc.dim(at)} ${mark} ${pc.bold(where)} ${plain(what)}${answer === '' ? '' : ` ${pc.dim(answer)}`}`;
 }
 
 export function duration(ms: number): string {

@@ -38,6 +38,14 @@ function program(): Command {
     .option('--example', 'print the commented example file')
     .option('--json', 'print JSON')
     .action(async (options) => (await import('./config.js')).config(options));
+  const deadLetters = gruard.command('deadletter').description('what was refused');
+  withConfig(deadLetters.command('list').description('the newest refused messages, with the reason (asks the running server)'))
+    .option('-n, --limit <n>', 'at the most', Number, 20)
+    .option('--json', 'print JSON lines')
+    .action(async (options) => (await import('./deadletter.js')).listDeadLetters(options));
+  withConfig(gruard.command('doctor').description('check this installation and every connection that the settings name'))
+    .option('--json', 'print JSON')
+    .action(async (options) => (await import('./doctor.js')).doctor(options));
   return gruard;
 }
 
