@@ -34,9 +34,9 @@ export interface Texture {
 
 /** Sizes as noise x a + range x b. */
 const SIZES: Record<'spike' | 'shift' | 'burst', Record<Difficulty, [number, number]>> = {
-  spike: { easy: [12, 1.6], medium: [10, 0.8], hard: [8, 0.4] },
-  shift: { easy: [6, 1.2], medium: [5, 0.6], hard: [4, 0.3] },
-  burst: { easy: [8, 0.5], medium: [6, 0.25], hard: [4, 0.1] },
+  spike: { easy: [15, 2.5], medium: [12, 1.4], hard: [10, 0.7] },
+  shift: { easy: [8, 2], medium: [6, 1.1], hard: [5, 0.6] },
+  burst: { easy: [10, 0.8], medium: [8, 0.45], hard: [6, 0.2] },
 };
 const LENGTHS: Record<FaultKind, [number, number]> = {
   spike: [1, 3], shift: [50, 200], drift: [120, 400], stuck: [30, 150], burst: [20, 100], missed_cycle: [0, 0], phase: [0, 0], leak: [250, 800],
@@ -118,7 +118,7 @@ function inject(x: Float64Array, fault: Fault, texture: Texture, random: Random)
       return missCycles(x, fault, texture, random);
     case 'phase': {
       // The rest of the series is that of later: the last rows repeat the cycle that they would have had.
-      const ahead = Math.round(texture.cycle * { easy: 0.5, medium: 0.3, hard: 0.18 }[difficulty]);
+      const ahead = Math.round(texture.cycle * { easy: 0.5, medium: 0.4, hard: 0.25 }[difficulty]);
       for (let t = start; t < x.length; t++) x[t] = t + ahead < x.length ? x[t + ahead] : x[t + ahead - Math.round(texture.cycle)];
       return;
     }
