@@ -73,7 +73,7 @@ async function judge(path: string, options: BacktestOptions): Promise<{ results:
     options.onProgress?.({ fraction: (0.9 * file.bytesRead) / Math.max(1, file.bytes), rows });
   }
   await pipeline.stop();
-  if (pipeline.failure !== undefined) throw pipeline.failure;
+  if (pipeline.failure !== undefined) await pipeline.failed;
   return {
     results,
     summary: {

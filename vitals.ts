@@ -1,3 +1,4 @@
+import { messageOf } from './core/errors.js';
 import type { Fleet } from './core/fleet.js';
 import { REASONS, type ReasonCounters } from './core/reasons.js';
 import type { HealthReport, Measure } from './core/service.js';
@@ -45,7 +46,7 @@ export function healthOf(vitals: Vitals): HealthReport {
 function flowCheck({ pipeline }: Vitals): Check {
   const { failure } = pipeline;
   if (failure === undefined) return { name: 'pipeline', status: 'ok', detail: 'readings flow' };
-  return { name: 'pipeline', status: 'failing', detail: `stopped by a defect: ${failure instanceof Error ? failure.message : String(failure)}; restart gruard and report it` };
+  return { name: 'pipeline', status: 'failing', detail: `stopped by a defect: ${messageOf(failure)}; restart gruard and report it` };
 }
 
 function journalCheck(journal: Journal): Check {

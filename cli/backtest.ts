@@ -5,13 +5,13 @@ import { openDetector } from '../model/detector.js';
 import { configOf, type CommonOptions } from './options.js';
 import { Progress } from './progress.js';
 
-interface Options extends CommonOptions {
+export interface BacktestOptions extends CommonOptions {
   out: string;
   json?: boolean;
 }
 
 /** `gruard backtest FILE --out SCORES`. */
-export async function backtest(file: string, options: Options): Promise<void> {
+export async function backtest(file: string, options: BacktestOptions): Promise<void> {
   const config = configOf(options);
   const progress = new Progress('judging');
   const summary = await run(file, options.out, {

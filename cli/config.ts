@@ -3,8 +3,13 @@ import { exampleYaml } from '../config/example.js';
 import { printable } from '../config/load.js';
 import { configOf, type CommonOptions } from './options.js';
 
+export interface ConfigOptions extends CommonOptions {
+  example?: boolean;
+  json?: boolean;
+}
+
 /** `gruard config`: what is in force (secrets masked), or the commented example file. */
-export function config(options: CommonOptions & { example?: boolean; json?: boolean }): void {
+export function config(options: ConfigOptions): void {
   if (options.example) {
     process.stdout.write(exampleYaml());
     return;

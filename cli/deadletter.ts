@@ -12,8 +12,13 @@ interface Letter {
   payload_bytes: number;
 }
 
+export interface DeadLetterOptions extends CommonOptions {
+  limit: number;
+  json?: boolean;
+}
+
 /** `gruard deadletter list`. */
-export async function listDeadLetters(options: CommonOptions & { limit: number; json?: boolean }): Promise<void> {
+export async function listDeadLetters(options: DeadLetterOptions): Promise<void> {
   const { items } = await ask<{ items: Letter[] }>(configOf(options), `/v1/deadletters?limit=${Math.min(1000, Math.max(1, Math.trunc(options.limit)))}`);
   for (const letter of items) {
     if (options.json) process.stdout.write(`${JSON.stringify(letter)}\n`);

@@ -13,7 +13,7 @@ import { openLog } from './log.js';
 import { configOf } from './options.js';
 import { stopSignal } from './signals.js';
 
-interface Options {
+export interface DemoOptions {
   apiPort?: number;
   brokerPort?: number;
   dataDir?: string;
@@ -27,7 +27,7 @@ const HOUR_MS = 3_600_000;
 const STATUS_MS = 500;
 
 /** `gruard demo`: a simulated fleet over real MQTT, and its faults being caught. */
-export async function demo(options: Options): Promise<void> {
+export async function demo(options: DemoOptions): Promise<void> {
   const dataDir = options.dataDir ?? await mkdtemp(join(tmpdir(), 'gruard-demo-'));
   try {
     await run(demoConfig(options, dataDir), options);
@@ -36,7 +36,7 @@ export async function demo(options: Options): Promise<void> {
   }
 }
 
-async function run(config: Config, options: Options): Promise<void> {
+async function run(config: Config, options: DemoOptions): Promise<void> {
   const gruard = await openGruard(config, openLog({ ...config.log, level: 'warn' }));
   const screen = new DemoScreen();
   const { page, mqtt } = gruard.addresses;
@@ -101,7 +101,7 @@ class InjectedFaults {
 }
 
 /** Loopback, a data directory of its own, and the fleet's time. */
-function demoConfig(options: Options, dataDir: string): Config {
+function demoConfig(options: DemoOptions, dataDir: string): Config {
   return configOf({ dataDir }, {
     time: 'event',
     'broker.enabled': 'on',

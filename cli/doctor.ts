@@ -21,8 +21,12 @@ const GIB = 2 ** 30;
 const MIN_FREE_BYTES = GIB;
 const CONNECT_MS = 3000;
 
+export interface DoctorOptions extends CommonOptions {
+  json?: boolean;
+}
+
 /** `gruard doctor`: exit 0 where nothing keeps gruard from running. */
-export async function doctor(options: CommonOptions & { json?: boolean }): Promise<void> {
+export async function doctor(options: DoctorOptions): Promise<void> {
   const findings = await examine(configOf(options));
   if (options.json) {
     process.stdout.write(`${JSON.stringify({ version: VERSION, findings })}\n`);

@@ -1,7 +1,14 @@
 import { Command, CommanderError } from 'commander';
 import { GruardError, messageOf } from '../core/errors.js';
 import { VERSION } from '../core/version.js';
-import { withConfig } from './options.js';
+import { quietLibraries } from '../config/environment.js';
+import type { BacktestOptions } from './backtest.js';
+import type { ConfigOptions } from './config.js';
+import type { DeadLetterOptions } from './deadletter.js';
+import type { DemoOptions } from './demo.js';
+import type { DoctorOptions } from './doctor.js';
+import { withConfig, type CommonOptions } from './options.js';
+import type { ReplayOptions } from './replay.js';
 
 /** Each command's code is loaded when it is run: `gruard --help` starts none of the engine. */
 function program(): Command {
@@ -12,7 +19,7 @@ function program(): Command {
     .showHelpAfterError('(add --help for what can be given)');
 
   withConfig(gruard.command('start').description('run the server: sources, detector, API and page'))
-    .action(async (options) => (await import('./start.js')).start(options));
+    .action(async (options: CommonOptions) => (await import('./start.js')).start(options));
   gruard.command('demo').description('run with a simulated fleet whose faults you can watch being caught')
     .option('--api-port <port>', 'port of API and page', Number)
     .option('--broker-port <port>', 'port of the embedded MQTT broker', Number)
@@ -21,35 +28,36 @@ function program(): Command {
     .option('--speed <factor>', 'how much faster than life the fleet runs once it has caught up', Number, 60)
     .option('--seed <n>', 'seed of the fleet and its faults', Number, 1)
     .option('--for <seconds>', 'stop by itself after this time', Number)
-    .action(async (options) => (await import('./demo.js')).demo(options));
+    .action(async (options: DemoOptions) => (await import('./demo.js')).demo(options));
   gruard.command('replay').description('publish a CSV file to an MQTT broker, in time').argument('<file>', 'CSV with a timestamp column')
     .option('--to <url>', 'broker', 'mqtt://127.0.0.1:1883')
     .option('--speed <factor>', 'how much faster than life; 0: as fast as the broker takes it', Number, 1)
     .option('--topic-prefix <prefix>', 'topic is PREFIX/DEVICE', 'replay')
     .option('--username <user>', 'user; the password is read from GRUARD_MQTT_PASSWORD or GRUARD_MQTT_PASSWORD_FILE')
     .option('--json', 'print the summary as JSON')
-    .action(async (file, options) => (await import('./replay.js')).replay(file, options));
+    .action(async (file: string, options: ReplayOptions) => (await import('./replay.js')).replay(file, options));
   withConfig(gruard.command('backtest').description('run a CSV file through the detector, as if it had arrived reading by reading').argument('<file>', 'CSV with a timestamp column'))
     .requiredOption('-o, --out <file>', 'scores (CSV)')
     .option('--json', 'print the summary as JSON')
-    .action(async (file, options) => (await import('./backtest.js')).backtest(file, options));
+    .action(async (file: string, options: BacktestOptions) => (await import('./backtest.js')).backtest(file, options));
   withConfig(gruard.command('config').description('print the settings in force (secrets masked)'))
     .option('--print', 'print the settings in force (this is what the command does anyway)')
     .option('--example', 'print the commented example file')
     .option('--json', 'print JSON')
-    .action(async (options) => (await import('./config.js')).config(options));
+    .action(async (options: ConfigOptions) => (await import('./config.js')).config(options));
   const deadLetters = gruard.command('deadletter').description('what was refused');
   withConfig(deadLetters.command('list').description('the newest refused messages, with the reason (asks the running server)'))
     .option('-n, --limit <n>', 'at the most', Number, 20)
     .option('--json', 'print JSON lines')
-    .action(async (options) => (await import('./deadletter.js')).listDeadLetters(options));
+    .action(async (options: DeadLetterOptions) => (await import('./deadletter.js')).listDeadLetters(options));
   withConfig(gruard.command('doctor').description('check this installation and every connection that the settings name'))
     .option('--json', 'print JSON')
-    .action(async (options) => (await import('./doctor.js')).doctor(options));
+    .action(async (options: DoctorOptions) => (await import('./doctor.js')).doctor(options));
   return gruard;
 }
 
 async function main(): Promise<void> {
+  quietLibraries();
   try {
     await program().parseAsync();
   } catch (thrown) {

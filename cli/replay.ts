@@ -5,7 +5,7 @@ import { replayCsv } from '../ingest/replay.js';
 import { readFileSync } from 'node:fs';
 import { Progress } from './progress.js';
 
-interface Options {
+export interface ReplayOptions {
   to: string;
   speed: number;
   topicPrefix?: string;
@@ -14,7 +14,7 @@ interface Options {
 }
 
 /** `gruard replay FILE --to mqtt://...`: the file's readings over a real broker, in time. */
-export async function replay(file: string, options: Options): Promise<void> {
+export async function replay(file: string, options: ReplayOptions): Promise<void> {
   if (!(options.speed >= 0)) throw new GruardError('USAGE', '--speed: a number, 0 or more, expected');
   const progress = new Progress('publishing');
   const stop = new AbortController();
