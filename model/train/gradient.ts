@@ -52,7 +52,7 @@ export function lossAndGradients(
     })([tf.concat(top, 0), ...headTensors(runtime, config, parameters)]);
 
     const out: [string, Tensor][] = [['head.kernel', grads[1]], ['head.bias', grads[2]]];
-    let outputGradients = tf.split(grads[0] as Tensor2D, chunk.steps, 0) as Tensor2D[];
+    let outputGradients = tf.split<Tensor2D>(grads[0], chunk.steps, 0);
     for (let l = run.passes.length - 1; l >= 0; l--) {
       const back = backward(runtime, run.weights[l], run.passes[l].steps, outputGradients);
       for (const [name, tensor] of unpacked(runtime, back.weights, layerShapes(config)[l].inputs)) out.push([`layers.${l}.${name}`, tensor]);
@@ -109,7 +109,7 @@ function runLayers(runtime: TensorFlow, config: NetworkConfig, parameters: Param
   const features = tf.tensor2d(chunk.features, [chunk.steps * chunk.rows, config.inputs]);
   const weights: GruTensors[] = [];
   const passes: Forward[] = [];
-  let inputs = tf.split(features, chunk.steps, 0) as Tensor2D[];
+  let inputs = tf.split<Tensor2D>(features, chunk.steps, 0);
   layerShapes(config).forEach(({ units, inputs: width }, l) => {
     weights.push(packed(runtime, parameters, l, width, units));
     passes.push(forward(runtime, weights[l], inputs, tf.tensor2d(states[l], [chunk.rows, units])));
@@ -145,7 +145,7 @@ function packed({ tf }: TensorFlow, parameters: Parameters, layer: number, input
     tf.tensor2d(of(parameters, `${name}kernel`), [inputs, 3 * units]),
     tf.tensor2d(of(parameters, `${name}recurrent_kernel`), [units, 3 * units]),
   ], 0);
-  const [z, r, c] = tf.split(joined, 3, 1) as Tensor2D[];
+  const [z, r, c] = tf.split<Tensor2D>(joined, 3, 1);
   const [biasZ, biasR, biasC] = tf.split(tf.tensor1d(of(parameters, `${name}bias`)), 3);
   return { gates: tf.concat([r, z], 1), candidate: c, gatesBias: tf.concat([biasR, biasZ]), candidateBias: biasC };
 }

@@ -72,7 +72,7 @@ export function backward(runtime: TensorFlow, weights: GruTensors, steps: Step[]
     inputs,
     weights: {
       gates: tf.matMul(tf.concat([xs, hs], 1), dGates, true),
-      candidate: tf.matMul(tf.concat([xs, tf.mul(rs, hs) as Tensor2D], 1), dCandidate, true),
+      candidate: tf.matMul(tf.concat([xs, tf.mul<Tensor2D>(rs, hs)], 1), dCandidate, true),
       gatesBias: tf.sum(dGates, 0),
       candidateBias: tf.sum(dCandidate, 0),
     },
@@ -92,10 +92,10 @@ function nativeGradient(kernel: Kernel, w: GruTensors, { x, before, r, u, c }: S
 
 function plainStep({ tf }: TensorFlow, w: GruTensors, x: Tensor2D, h: Tensor2D): Four {
   const units = h.shape[1];
-  const gates = tf.sigmoid(tf.add(tf.matMul(tf.concat([x, h], 1), w.gates), w.gatesBias)) as Tensor2D;
+  const gates = tf.sigmoid<Tensor2D>(tf.add(tf.matMul(tf.concat([x, h], 1), w.gates), w.gatesBias));
   const r = tf.slice(gates, [0, 0], [-1, units]);
   const u = tf.slice(gates, [0, units], [-1, units]);
-  const c = tf.tanh(tf.add(tf.matMul(tf.concat([x, tf.mul(r, h) as Tensor2D], 1), w.candidate), w.candidateBias)) as Tensor2D;
+  const c = tf.tanh<Tensor2D>(tf.add(tf.matMul(tf.concat([x, tf.mul<Tensor2D>(r, h)], 1), w.candidate), w.candidateBias));
   return [r, u, c, tf.add(c, tf.mul(u, tf.sub(h, c)))];
 }
 
@@ -104,14 +104,14 @@ function plainGradient({ tf }: TensorFlow, w: GruTensors, { x, before, r, u, c }
   const inputs = x.shape[1];
   const units = before.shape[1];
   const one = tf.scalar(1);
-  const dCandidate = tf.mul(tf.mul(gradient, tf.sub(one, u)), tf.sub(one, tf.square(c))) as Tensor2D;
+  const dCandidate = tf.mul<Tensor2D>(tf.mul(gradient, tf.sub(one, u)), tf.sub(one, tf.square(c)));
   const throughCandidate = tf.matMul(dCandidate, w.candidate, false, true);
   const dResetState = tf.slice(throughCandidate, [0, inputs], [-1, units]);
-  const dr = tf.mul(tf.mul(dResetState, before), tf.mul(r, tf.sub(one, r))) as Tensor2D;
-  const du = tf.mul(tf.mul(gradient, tf.sub(before, c)), tf.mul(u, tf.sub(one, u))) as Tensor2D;
+  const dr = tf.mul<Tensor2D>(tf.mul(dResetState, before), tf.mul(r, tf.sub(one, r)));
+  const du = tf.mul<Tensor2D>(tf.mul(gradient, tf.sub(before, c)), tf.mul(u, tf.sub(one, u)));
   const dGates = tf.concat([dr, du], 1);
   const throughGates = tf.matMul(dGates, w.gates, false, true);
-  const dx = tf.add(tf.slice(throughCandidate, [0, 0], [-1, inputs]), tf.slice(throughGates, [0, 0], [-1, inputs])) as Tensor2D;
+  const dx = tf.add<Tensor2D>(tf.slice(throughCandidate, [0, 0], [-1, inputs]), tf.slice(throughGates, [0, 0], [-1, inputs]));
   const direct = tf.add(tf.mul(gradient, u), tf.mul(dResetState, r));
   return [dx, tf.add(direct, tf.slice(throughGates, [0, inputs], [-1, units])), dCandidate, dGates];
 }

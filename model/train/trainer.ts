@@ -8,7 +8,7 @@ import { Lanes, type ExampleSource, type LanesPosition } from './lanes.js';
 import { AdamW, learningRate } from './optimiser.js';
 import type { TensorFlow } from './tensorflow.js';
 
-/** The network that ships: about 4,700 weights, 32 floats of state a series. */
+/** The network that ships: 4,200 weights, 32 floats of state a series. */
 export const DEFAULT_CONFIG: NetworkConfig = {
   features: 'v1',
   inputs: FEATURES,
