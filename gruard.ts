@@ -98,6 +98,8 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
   const store = openStore(config);
   await store.open();
   closing.push(() => store.close());
+  // A journal that was removed must not give out again the sequences that the store has seen.
+  journal.reachTo(await store.position());
 
   const pipeline = new Pipeline({
     fleet, sequencer, detector, journal, clock,
@@ -122,6 +124,7 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
       await follower.stop();
     });
   }
+  journal.startRemoving();
 
   closing.push(expireHourly(store, config.store.retention_days, () => pipeline.nowMs, log));
 

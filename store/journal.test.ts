@@ -135,6 +135,7 @@ describe('journal', () => {
     const bench = new Bench(1, {}, { maxBytes: 4 * 65_536, segmentBytes: 65_536 });
     await bench.open();
     bench.journal.retain('store', -1);
+    bench.journal.startRemoving();
     const all = upTo(40).map(async (value) => bench.journal.append(numbered(value, 150)));
     let done = false;
     void Promise.all(all).then(() => { done = true; });

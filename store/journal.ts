@@ -114,6 +114,7 @@ export class Journal {
 
   readonly #damage: Damage[] = [];
   readonly #retained = new Map<string, number>();
+  #removing = false;
   #listeners: { after: number; resolve: () => void }[] = [];
 
   constructor(options: JournalOptions) {
@@ -398,7 +399,7 @@ export class Journal {
     if (damage.segment.startsWith('journal/')) void setAside(this.#disk, damage.segment);
   }
 
-  /** `name` (a follower, the snapshots) needs every record after `position`. Segments that nobody needs are removed. */
+  /** `name` (a follower, the snapshots) needs every record after `position`. Segments that nobody needs are removed (`startRemoving`). */
   retain(name: string, position: number): void {
     this.#retained.set(name, position);
     this.#trim();
@@ -410,8 +411,14 @@ export class Journal {
     this.#trim();
   }
 
+  /** Call it once every follower has been started: until then one that is far behind may still have to say so, and nothing is removed. */
+  startRemoving(): void {
+    this.#removing = true;
+    this.#trim();
+  }
+
   #trim(): void {
-    if (this.#retained.size === 0) return;
+    if (!this.#removing || this.#retained.size === 0) return;
     const needed = Math.min(...this.#retained.values(), this.#committed) + 1;
     while (this.#segments.length > 1 && this.#segments[1].first <= needed) {
       this.#disk.remove(this.#segments.shift()!.name).catch(() => undefined);
