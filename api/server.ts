@@ -14,7 +14,7 @@ import { devicesRoutes } from './routes/devices.js';
 import { fleetRoutes } from './routes/fleet.js';
 import { pageRoutes } from './routes/page.js';
 import { readingsRoutes } from './routes/readings.js';
-import type { Api, Routes } from './routes/route.js';
+import type { Routes } from './routes/route.js';
 import { streamRoutes } from './routes/stream.js';
 import { verdictsRoutes } from './routes/verdicts.js';
 
@@ -67,7 +67,7 @@ export function buildServer(service: GruardService, given: ApiOptions): FastifyI
   registerDocs(server, tokens.required);
   for (const routes of [readingsRoutes, devicesRoutes, anomaliesRoutes, verdictsRoutes, streamRoutes, pageRoutes]) registerScope(server, routes, service, options);
   // In the outermost scope: it times the answers of all routes.
-  server.register(async (api) => fleetRoutes(api as Api, service, options));
+  server.register(async (api) => fleetRoutes(api.withTypeProvider<TypeBoxTypeProvider>(), service, options));
   return server;
 }
 
@@ -93,17 +93,17 @@ function createServer(options: ResolvedOptions): FastifyInstance {
     routerOptions: { maxParamLength: 4096 },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true, allErrors: false } },
     // A path that is not valid percent-encoding never reaches a route.
-    frameworkErrors: (error, request, reply) => sendProblem(error, request, reply),
+    frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
   };
   const http = { maxHeaderSize: 16_384, headersTimeout: Math.min(10_000, options.requestTimeoutMs), connectionsCheckingInterval: 2000 };
   // One type for both: what differs between an http and an https server is below the routes.
-  const server = (options.tls ? Fastify({ ...settings, https: { ...options.tls, ...http } } as FastifyServerOptions) : Fastify({ ...settings, http } as FastifyServerOptions)).withTypeProvider<TypeBoxTypeProvider>();
+  const server = Fastify({ ...settings, ...(options.tls ? { https: { ...options.tls, ...http } } : { http }) } as FastifyServerOptions);
   server.server.maxConnections = options.connections;
-  return server as unknown as FastifyInstance;
+  return server;
 }
 
 function registerScope(server: FastifyInstance, routes: Routes, service: GruardService, options: ResolvedOptions): void {
-  server.register(async (api) => routes(api as Api, service, options));
+  server.register(async (api) => routes(api.withTypeProvider<TypeBoxTypeProvider>(), service, options));
 }
 
 function registerDocs(server: FastifyInstance, secured: boolean): void {
@@ -118,6 +118,7 @@ function registerDocs(server: FastifyInstance, secured: boolean): void {
   });
   server.register(swaggerUi, {
     routePrefix: '/docs',
+    theme: { title: 'gruard API', css: [{ filename: 'gruard.css', content: '.swagger-ui .topbar { display: none; }' }] },
     uiConfig: { docExpansion: 'list', deepLinking: true },
     staticCSP: { 'default-src': "'none'", 'script-src': "'self'", 'style-src': "'self' 'unsafe-inline'", 'img-src': "'self' data:", 'font-src': "'self'", 'connect-src': "'self'", 'base-uri': "'none'", 'frame-ancestors': "'none'" },
   });

@@ -20,9 +20,14 @@ async function start(options: Partial<ApiOptions> = {}): Promise<void> {
 
 afterEach(() => server.close());
 
+interface Frame {
+  id?: string;
+  data: { event: { device: string; opened_at: string } };
+}
+
 /** A reader of one stream: `next(type)` waits for the next message of a type. */
 class Reader {
-  readonly messages: { event: string; id?: string; data: any }[] = [];
+  readonly messages: (Frame & { event: string })[] = [];
   ended = false;
   #text = '';
   #wake: (() => void)[] = [];
@@ -41,7 +46,7 @@ class Reader {
     while (!done()) await new Promise<void>((resolve) => this.#wake.push(resolve));
   }
 
-  async next(type: string): Promise<{ id?: string; data: any }> {
+  async next(type: string): Promise<Frame> {
     await this.until(() => this.ended || this.messages.some((m) => m.event === type));
     const at = this.messages.findIndex((m) => m.event === type);
     if (at < 0) throw new Error('the stream ended');
@@ -53,7 +58,7 @@ class Reader {
     this.#text = frames.pop()!;
     for (const frame of frames) {
       const fields = new Map(frame.split('\n').map((line) => [line.slice(0, line.indexOf(': ')), line.slice(line.indexOf(': ') + 2)]));
-      if (fields.has('event')) this.messages.push({ event: fields.get('event')!, id: fields.get('id'), data: JSON.parse(fields.get('data')!) });
+      if (fields.has('event')) this.messages.push({ event: fields.get('event')!, id: fields.get('id'), data: JSON.parse(fields.get('data')!) as Frame['data'] });
     }
     this.#wake.splice(0).forEach((wake) => wake());
   }
@@ -109,7 +114,7 @@ describe('GET /v1/stream', () => {
     await start();
     for (let i = 0; i < 150; i++) service.addFault(fault('pump-001', -i * 1000));
     const reader = await open('/v1/stream', { 'last-event-id': '2' });
-    const opened = [];
+    const opened: string[] = [];
     for (let i = 0; i < 150; i++) opened.push((await reader.next('anomaly')).data.event.opened_at);
     expect(new Set(opened).size).toBe(150);
     expect(opened).toEqual([...opened].sort());
@@ -157,7 +162,7 @@ describe('slow clients', () => {
     const socket = createConnection(port, '127.0.0.1');
     socket.write('POST /v1/readings HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{');
     let text = '';
-    socket.on('data', (data) => (text += data));
+    socket.on('data', (data) => (text += data.toString()));
     await new Promise((resolve) => socket.on('close', resolve));
     expect(text).toMatch(/^HTTP\/1\.1 408 /);
     expect(service.submitted).toEqual([]);

@@ -84,7 +84,7 @@ export class SeriesChart {
   constructor(host: HTMLElement, private readonly options: ChartOptions) {
     const colors = colorsOf(host);
     const width = Math.max(200, host.clientWidth);
-    if (options.values) this.#plots.push(new uPlot(this.#valueOptions(width, colors), this.#columns as uPlot.AlignedData, host));
+    if (options.values) this.#plots.push(new uPlot(this.#valueOptions(width, colors), this.#columns, host));
     this.#plots.push(new uPlot(this.#scoreOptions(width, colors), [[], []], host));
     this.#resize = new ResizeObserver(() => {
       const next = Math.max(200, host.clientWidth);
@@ -136,7 +136,7 @@ export class SeriesChart {
   #shared(width: number, height: number, colors: Colors, last: boolean): Pick<uPlot.Options, 'width' | 'height' | 'cursor' | 'legend' | 'padding' | 'axes' | 'hooks'> {
     return {
       width, height,
-      padding: [6, 8, last ? 0 : 2, 0],
+      padding: [6, 22, last ? 0 : 2, 0],
       legend: { show: false },
       cursor: {
         sync: { key: this.options.group.key, setSeries: false, scales: ['x', null] },
@@ -174,7 +174,7 @@ export class SeriesChart {
     return {
       ...shared,
       scales: { x: { time: true }, y: { range: (_plot, min, max) => padded(min, max) } },
-      series: [{}, line('transparent', 0), line('transparent', 0), line(colors.yhat, 1, [4, 3]), { ...line(colors.actual, 1.4), points: { show: true, size: 4, filter: sparse } }],
+      series: [{}, line('transparent', 0), line('transparent', 0), line(colors.yhat, 1, [4, 3]), { ...line(colors.actual, 1.2), points: { show: true, size: 4, filter: sparse } }],
       bands: [{ series: [2, 1], fill: colors.band }],
       axes: [shared.axes![0], { size: GUTTER, stroke: colors.muted, font: colors.font, gap: 6, space: 34, grid: { stroke: colors.grid, width: 1 }, ticks: { show: false }, values: (_plot, splits) => splits.map(valueLabel) }],
       hooks: { ...shared.hooks, draw: [(plot) => this.#drawAnomalous(plot, colors)] },

@@ -25,7 +25,7 @@ export const readingsRoutes: Routes = (api, service, options) => {
     },
     validatorCompiler: () => () => true,
   }, async (request, reply) => {
-    const body = await plain(request.body as unknown as Buffer, request.headers['content-encoding'], options.payloadBytes);
+    const body = await plain(request.body as Buffer, request.headers['content-encoding'], options.payloadBytes);
     const type = request.headers['content-type'] ?? '';
     const format = type.startsWith('text/plain') ? 'line' : 'json';
     return reply.code(202).send(await service.submit(type.startsWith('application/x-ndjson') ? arrayOfLines(body) : body, format));

@@ -43,7 +43,7 @@ export function DevicePage({ name, eventId }: { name: string; eventId: string | 
   return (
     <>
       <nav class="crumbs" aria-label="Path"><a href={fleetHref}>← Fleet</a></nav>
-      <Title device={device} />
+      <Title device={device} seenMs={newestMs} />
       {event && event.device === name && <EventCard event={event} onClose={close} />}
       <div class="toolbar range">
         <div class="segments" role="group" aria-label="Time range">
@@ -61,15 +61,14 @@ export function DevicePage({ name, eventId }: { name: string; eventId: string | 
   );
 }
 
-function Title({ device }: { device: DeviceDetail }) {
-  const seen = Date.parse(device.last_seen_at);
+function Title({ device, seenMs }: { device: DeviceDetail; seenMs: number }) {
   const { ready, ready_at, readings_left } = device.warm_up;
   return (
     <div class="title">
       <h1><i class={`dot ${device.status}`} aria-hidden="true" />{device.id}</h1>
       <p>
         <span class={`status ${device.status}`}>{sentence(device.status)}</span>
-        <span>seen {ago(seen, nowMs.value)}</span>
+        <span>seen {ago(seenMs, nowMs.value)}</span>
         {!ready && <span>warming up: {ready_at ? `ready ${near(Date.parse(ready_at), nowMs.value)}` : `${readings_left} readings to go`}</span>}
         {Object.entries(device.tags).map(([key, value]) => <span key={key} class="tag">{key}={value}</span>)}
       </p>

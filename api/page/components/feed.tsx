@@ -41,7 +41,7 @@ function Item({ item, here, selected }: { item: FeedItem; here: boolean; selecte
         </span>
         <span class="what">{!here && <b>{device}</b>}{metric !== null && <span>{metric === '*' ? 'all metrics together' : metric}</span>}</span>
         <span class="reason">{item.kind === 'anomaly' ? item.event.reason : item.verdict.reason}</span>
-        <span class="state">{open ? 'Open' : end ? `Over after ${duration(Date.parse(end) - item.atMs)}` : 'Over'}{anomaly?.feedback ? ` · ${FEEDBACK[anomaly.feedback.verdict as keyof typeof FEEDBACK]}` : ''}</span>
+        <span class="state">{open ? 'Open' : end ? `Over after ${duration(Date.parse(end) - item.atMs)}` : 'Over'}{anomaly?.feedback ? ` · ${FEEDBACK[anomaly.feedback.verdict]}` : ''}</span>
       </a>
     </li>
   );
