@@ -178,9 +178,19 @@ class World {
         if (this.options.mutant !== 'cursor after unlink') return write(batch, position);
         // Says that it has the batch, and has it only later: what the journal has removed by then is nowhere.
         const copy = copyOf(batch);
-        this.#time.schedule(300, () => { if (!this.#store.down) write(copy, position); });
+        this.#later(() => write(copy, position));
       },
     };
+  }
+
+  #later(work: () => void): void {
+    this.#time.schedule(300, () => {
+      try {
+        work();
+      } catch {
+        this.#later(work);
+      }
+    });
   }
 
   #alert(batch: Batch): boolean {
