@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -52,6 +54,26 @@ describe('gruard train', () => {
     const [a, b] = [own, shipped].map((network) => network.tensors.get('head.bias')?.data ?? new Float32Array());
     expect(a).not.toEqual(b);
     a.forEach((x, i) => expect(Math.abs(x - b[i])).toBeLessThan(0.01));
+  });
+
+  it('takes the history of a running server, page by page, names as parameters', async () => {
+    const asked: string[] = [];
+    const server = createServer((request, response) => {
+      const url = new URL(request.url ?? '', 'http://x');
+      asked.push(`${url.pathname} ${url.searchParams.get('name') ?? ''} ${url.searchParams.get('metric') ?? ''} ${url.searchParams.get('cursor') ?? ''}`);
+      const from = Number(url.searchParams.get('cursor') ?? 0);
+      const points = Array.from({ length: 150 }, (_, i) => ({ timestamp: new Date(1.7e12 + (from + i) * 60_000).toISOString(), actual: Math.sin((from + i) / 9) }));
+      const page = url.pathname === '/v1/devices' ? { items: [{ id: '../a b', metrics: ['flow', '*'] }], next_cursor: null } : { items: points, next_cursor: from < 150 ? '150' : null };
+      response.setHeader('content-type', 'application/json').end(JSON.stringify(page));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const config = join(folder, 'gruard.yaml');
+    await writeFile(config, `api:\n  port: ${(server.address() as AddressInfo).port}\n`);
+    await run('--steps', '0', '--from-server', '--config', config, '--out', join(folder, 'w'));
+    await new Promise((resolve) => server.close(resolve));
+    expect(asked).toEqual(['/v1/devices   ', '/v1/devices/-/series/- ../a b flow ', '/v1/devices/-/series/- ../a b flow 150']);
+    expect(JSON.parse(printed)).toMatchObject({ steps: 0 });
+    expect((JSON.parse(printed) as { coverage_1: number }).coverage_1).toBeGreaterThan(0.5);
   });
 
   it('refuses a family that does not exist', async () => {

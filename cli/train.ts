@@ -1,12 +1,17 @@
 import { writeFile } from 'node:fs/promises';
 import { SingleBar } from 'cli-progress';
 import { Command, InvalidArgumentError } from 'commander';
+import { systemClock } from '../core/clock.js';
 import { GruardError } from '../core/errors.js';
 import { shippedFile } from '../core/paths.js';
 import type { Checkpoint, LossPoint, TrainSettings } from '../model/train/trainer.js';
+import type { TrainingSeries } from '../model/train/examples.js';
 import type { TrainingResult } from '../model/train/run.js';
+import { configOf, withConfig, type CommonOptions } from './options.js';
 
-interface TrainOptions {
+const DAY_MS = 86_400_000;
+
+interface TrainOptions extends CommonOptions {
   out: string;
   steps: number;
   seed: number;
@@ -14,6 +19,8 @@ interface TrainOptions {
   family?: string[];
   init?: string;
   from?: string[];
+  fromServer?: boolean;
+  days: number;
   resume?: boolean;
   report?: string;
   json?: boolean;
@@ -21,7 +28,7 @@ interface TrainOptions {
 
 /** `gruard train`: pretrain on generated series, or fine-tune on a history. TensorFlow is loaded when it runs, not before. */
 export function trainCommand(): Command {
-  return new Command('train')
+  return withConfig(new Command('train'))
     .description('train the network: on generated series, or fine-tune it on your own history')
     .option('-o, --out <file>', 'weights to write (safetensors); the checkpoint is kept beside it', 'weights.safetensors')
     .option('--steps <n>', 'updates of the weights; 0 assesses --init as it is', whole, 2000)
@@ -29,7 +36,9 @@ export function trainCommand(): Command {
     .option('--rows <n>', 'series trained side by side', whole, 256)
     .option('--family <name...>', 'only these families of generated series')
     .option('--from <csv...>', 'fine-tune on the metrics of these CSV files (timestamp column and metric columns)')
-    .option('--init <weights>', 'start from these weights (`default`: the shipped ones; implied by --from)')
+    .option('--from-server', 'fine-tune on what the running server holds, from whichever store it has')
+    .option('--days <n>', 'how far back --from-server goes', whole, 30)
+    .option('--init <weights>', 'start from these weights (`default`: the shipped ones; implied by --from and --from-server)')
     .option('--resume', 'go on from the checkpoint beside --out')
     .option('--report <html>', 'write a report with plots')
     .option('--json', 'print the result as JSON')
@@ -44,14 +53,16 @@ async function train(options: TrainOptions): Promise<void> {
   const runtime = await loadTensorFlow();
   if (runtime.kernel === undefined) process.stderr.write('tfjs-node is not installed: training with plain tfjs, about 20 times slower\n');
   const task = await taskOf(options);
-  const resume = options.resume === true ? await readCheckpoint(checkpointPath) : undefined;
+  const saved = options.resume === true ? await readCheckpoint(checkpointPath) : undefined;
+  const resume = saved?.checkpoint;
+  const command = saved === undefined ? commandLine(options) : `${saved.command}; stopped at step ${saved.checkpoint.step}; gruard train --resume --steps ${options.steps}`;
   const settings = resume === undefined ? task.settings : { ...resume.settings, steps: task.settings.steps };
   const progress = openProgress(settings.steps);
   const interrupt = listenForInterrupt();
   const result = await runTraining({
-    ...task, runtime, settings, resume, command: commandLine(options),
+    ...task, runtime, settings, resume, command,
     onStep: (point) => progress.at(point),
-    onCheckpoint: (checkpoint: Checkpoint) => writeCheckpoint(checkpointPath, checkpoint),
+    onCheckpoint: (checkpoint: Checkpoint) => writeCheckpoint(checkpointPath, { command, checkpoint }),
     stopped: () => interrupt.requested,
   });
   progress.stop();
@@ -62,15 +73,15 @@ async function train(options: TrainOptions): Promise<void> {
 }
 
 async function taskOf(options: TrainOptions) {
-  const [{ DEFAULT_SETTINGS, FINE_TUNE_SETTINGS }, { FAMILIES }, { collectHistory, csvHistory }, { readWeights }] = await Promise.all([
-    import('../model/train/trainer.js'), import('../model/train/generator/index.js'), import('../model/train/history.js'), import('../model/weights.js'),
+  const [{ DEFAULT_SETTINGS, FINE_TUNE_SETTINGS }, { FAMILIES }, { readWeights }] = await Promise.all([
+    import('../model/train/trainer.js'), import('../model/train/generator/index.js'), import('../model/weights.js'),
   ]);
   const families = options.family?.map((name) => {
     const family = FAMILIES.find((known) => known === name);
     if (family === undefined) throw new GruardError('USAGE', `no family ${name}; there are ${FAMILIES.join(', ')}`);
     return family;
   });
-  const history = options.from === undefined ? undefined : await collectHistory(csvHistory(options.from));
+  const history = await historyOf(options);
   const init = options.init ?? (history === undefined ? undefined : 'default');
   const initial = init === undefined ? undefined : await readWeights(init === 'default' ? shippedFile('model/weights/default.safetensors') : init);
   const defaults = initial === undefined ? DEFAULT_SETTINGS : FINE_TUNE_SETTINGS;
@@ -78,11 +89,22 @@ async function taskOf(options: TrainOptions) {
   return { settings, families, history, initial };
 }
 
+/** The user's own series; undefined where none are asked for. */
+async function historyOf(options: TrainOptions): Promise<TrainingSeries[] | undefined> {
+  const { collectHistory, csvHistory } = await import('../model/train/history.js');
+  if (options.from !== undefined) return collectHistory(csvHistory(options.from));
+  if (options.fromServer !== true) return undefined;
+  const { serverHistory } = await import('./server-history.js');
+  const endMs = systemClock.nowMs();
+  return collectHistory(serverHistory(configOf(options), { startMs: endMs - options.days * DAY_MS, endMs }));
+}
+
 /** The command that gives these weights again, for their metadata. */
 function commandLine(options: TrainOptions): string {
   const parts = ['gruard train', `--steps ${options.steps}`, `--seed ${options.seed}`, `--rows ${options.rows}`];
   if (options.family !== undefined) parts.push(`--family ${options.family.join(' ')}`);
   if (options.from !== undefined) parts.push(`--from (${options.from.length} files)`);
+  if (options.fromServer === true) parts.push(`--from-server --days ${options.days}`);
   if (options.init !== undefined) parts.push(`--init ${options.init}`);
   return parts.join(' ');
 }

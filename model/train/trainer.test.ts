@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 
 function task(changes: Partial<TrainTask> = {}): TrainTask {
-  const heldOut = [0, 1].map(generatedSource(99, ['seasonal', 'duty-cycle'], 300));
+  const heldOut = [0, 1].map(generatedSource(99, ['seasonal', 'duty-cycle'], 250));
   return { runtime, settings: SETTINGS, source: generatedSource(1, ['seasonal', 'duty-cycle'], 200), heldOut, config: CONFIG, ...changes };
 }
 
@@ -36,8 +36,9 @@ describe('train', () => {
     const path = join(folder, 'run.checkpoint');
     const whole = await train(task());
     let steps = 0;
-    await train(task({ onCheckpoint: (checkpoint: Checkpoint) => writeCheckpoint(path, checkpoint), onStep: () => steps++, stopped: () => steps === 3 }));
-    const resume = await readCheckpoint(path);
+    await train(task({ onCheckpoint: (checkpoint: Checkpoint) => writeCheckpoint(path, { command: 'first', checkpoint }), onStep: () => steps++, stopped: () => steps === 3 }));
+    const { command, checkpoint: resume } = await readCheckpoint(path);
+    expect(command).toBe('first');
     expect(resume.step).toBe(3);
     const rest = await train(task({ resume }));
     expect(rest.parameters).toEqual(whole.parameters);
