@@ -61,6 +61,11 @@ export class Inlet<T> {
     return this.received - this.#drained;
   }
 
+  /** The ticket up to which everything is durable. */
+  get settled(): number {
+    return this.#settled;
+  }
+
   get unsettled(): number {
     return this.received - this.#settled;
   }

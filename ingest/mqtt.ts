@@ -1,9 +1,11 @@
-import { connect, type IClientOptions, type IPublishPacket, type ISubscriptionMap, type MqttClient } from 'mqtt';
+import type { Duplex } from 'node:stream';
+import { connect, type IClientOptions, type ISubscriptionMap, type MqttClient } from 'mqtt';
 import type { Clock } from '../core/clock.js';
 import { GruardError, messageOf } from '../core/errors.js';
 import { systemRandom } from '../core/random.js';
 import type { ReadingSink, Source, SourceStatus } from '../core/source.js';
 import { DEFAULT_INLET_LIMITS, Inlet, type IngestStages } from './inlet.js';
+import { PublishTap } from './publish-tap.js';
 
 export interface MqttSettings {
   /** mqtt://, mqtts://, ws:// or wss://. */
@@ -29,26 +31,25 @@ const KEEPALIVE_S = 60;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 30_000;
 const NO_ACK = -1;
-/** mqtt.js sends no PUBACK where the handler calls back with an error; which error is all the same. */
-const ACKNOWLEDGED_LATER = new Error('acknowledged after the commit');
 
 /**
- * Subscribes to a broker at QoS 1 in a persistent session. A PUBACK goes out only when its message is durable: mqtt.js is told to send none (see
- * `#handle`), and after each commit one buffer of PUBACKs is written, in the order in which the messages came [MQTT-4.6.0-2].
+ * Subscribes to a broker at QoS 1 in a persistent session. A PUBACK goes out only when its message is durable: messages are taken out of the stream before
+ * mqtt.js sees them (publish-tap.ts), and after each commit one buffer of PUBACKs is written, in the order in which the messages came [MQTT-4.6.0-2].
  */
 export class MqttSource implements Source {
   readonly name = 'mqtt';
   readonly #settings: MqttSettings;
   readonly #clock: Clock;
+  readonly #payloadBytes: number;
   /** The token of a message is its connection's number * 65536 + its packet id, or NO_ACK at QoS 0. */
   readonly #inlet: Inlet<number>;
   #client: MqttClient | undefined;
-  /** Acknowledgements are only good on the connection on which the message came. */
-  #stream: MqttClient['stream'] | undefined;
+  /** The stream of the connection now; acknowledgements are only good on the connection on which the message came. */
+  #tap: PublishTap | undefined;
   #connection = 0;
   #wake: () => void = () => undefined;
-  /** mqtt.js hands over the next message when this is called: not while too much is undurable. */
-  #held: (() => void) | undefined;
+  /** Nothing more is read: too much is undurable. */
+  #held = false;
   #heldTimer: NodeJS.Timeout | undefined;
   #paused = false;
   #state: SourceStatus['state'] = 'connecting';
@@ -57,6 +58,7 @@ export class MqttSource implements Source {
   constructor(stages: IngestStages, clock: Clock, settings: MqttSettings) {
     this.#settings = settings;
     this.#clock = clock;
+    this.#payloadBytes = stages.limits.payloadBytes;
     this.#inlet = new Inlet(this.name, stages, {
       items: settings.unacknowledgedMessages ?? DEFAULT_INLET_LIMITS.items,
       bytes: settings.unacknowledgedBytes ?? DEFAULT_INLET_LIMITS.bytes,
@@ -69,16 +71,17 @@ export class MqttSource implements Source {
     let client: MqttClient;
     try {
       client = connect(this.#settings.url, clientOptions(this.#settings));
+      this.#install(client);
     } catch (error) {
       return Promise.reject(new GruardError('CONFIG_INVALID', `mqtt.url: ${messageOf(error)}`));
     }
     this.#client = client;
-    client.handleMessage = (packet, done) => this.#handle(packet, done);
     client.on('connect', () => this.#connected(client));
     client.on('error', (error) => { this.#detail = describe(error); });
     client.on('close', () => this.#disconnected(client));
     this.#heldTimer = setInterval(() => this.#keepAlive(client), (KEEPALIVE_S / 3) * 1000);
     this.#heldTimer.unref();
+    client.connect();
     return Promise.resolve();
   }
 
@@ -87,8 +90,8 @@ export class MqttSource implements Source {
   }
 
   settle(ticket: number): void {
-    const most = this.#inlet.unsettled;
-    if (most === 0) return;
+    const most = ticket - this.#inlet.settled;
+    if (most <= 0) return;
     const acks = Buffer.allocUnsafe(4 * most);
     let at = 0;
     this.#inlet.settle(ticket, (token) => {
@@ -98,8 +101,7 @@ export class MqttSource implements Source {
       acks[at++] = (token >>> 8) & 0xff;
       acks[at++] = token & 0xff;
     });
-    const client = this.#client;
-    if (at > 0 && client?.connected && client.stream === this.#stream) client.stream.write(acks.subarray(0, at));
+    if (at > 0 && this.#client?.connected && this.#tap?.writable) this.#tap.write(acks.subarray(0, at));
     this.#release();
   }
 
@@ -134,34 +136,39 @@ export class MqttSource implements Source {
     });
   }
 
-  #handle(packet: IPublishPacket, done: (error?: Error) => void): void {
-    const next = packet.qos === 1 ? () => done(ACKNOWLEDGED_LATER) : () => done();
-    if (this.#paused) {
-      next();
-      return;
-    }
-    const stream = this.#client!.stream;
-    if (stream !== this.#stream) {
-      this.#stream = stream;
-      this.#connection++;
-    }
-    const token = packet.qos === 1 ? this.#connection * 65536 + packet.messageId! : NO_ACK;
-    this.#inlet.push(packet.topic, packet.payload as Buffer, this.#clock.nowMs(), token, packet.retain);
+  /** Has mqtt.js make its streams with a tap in them. `streamBuilder` is private there: the version is pinned, and the conformance suite holds it. */
+  #install(client: MqttClient): void {
+    const build = client['streamBuilder'];
+    client['streamBuilder'] = (self: MqttClient) => {
+      const connection = ++this.#connection;
+      this.#held = false;
+      this.#tap = new PublishTap(build(self) as Duplex, {
+        mqtt5: this.#settings.version === '5',
+        maxPayloadBytes: this.#payloadBytes,
+        onPublish: (topic, payload, packetId, retain) => this.#receive(topic, payload, packetId < 0 ? NO_ACK : connection * 65536 + packetId, retain),
+      });
+      return this.#tap;
+    };
+  }
+
+  /** Returns false where no more is wanted for now. */
+  #receive(topic: string, payload: Buffer, token: number, retain: boolean): boolean {
+    if (this.#paused) return true;
+    this.#inlet.push(topic, payload, this.#clock.nowMs(), token, retain);
     this.#wake();
-    if (this.#inlet.overfull) this.#held = next;
-    else next();
+    this.#held = this.#inlet.overfull;
+    return !this.#held;
   }
 
   #release(): void {
-    if (this.#held === undefined || (this.#inlet.overfull && !this.#paused)) return;
-    const next = this.#held;
-    this.#held = undefined;
-    next();
+    if (!this.#held || (this.#inlet.overfull && !this.#paused)) return;
+    this.#held = false;
+    this.#tap?.resumeMessages();
   }
 
-  /** While messages are held back, mqtt.js does not get to see the broker's PINGRESP either and would hang up: ping for it. */
+  /** While nothing is read, mqtt.js does not get to see the broker's PINGRESP either and would hang up: ping for it. */
   #keepAlive(client: MqttClient): void {
-    if (this.#held === undefined || !client.connected) return;
+    if (!this.#held || !client.connected) return;
     client.reschedulePing(true);
     client.sendPing();
   }
@@ -184,8 +191,6 @@ export class MqttSource implements Source {
   #disconnected(client: MqttClient): void {
     if (this.#state === 'stopped') return;
     this.#state = 'disconnected';
-    // What the old connection held back comes again on the next one; its callback must not be lost, though: it is of a pump that has ended.
-    this.#held = undefined;
     const period = Math.min(LAST_RETRY_MS, (client.options.reconnectPeriod ?? FIRST_RETRY_MS) * 2);
     client.options.reconnectPeriod = Math.round(period * (0.8 + 0.2 * systemRandom()));
   }
@@ -195,6 +200,9 @@ function clientOptions(settings: MqttSettings): IClientOptions {
   return {
     clientId: settings.clientId,
     clean: false,
+    manualConnect: true,
+    // Not even the check whether somebody wants the debug log.
+    log: () => undefined,
     keepalive: KEEPALIVE_S,
     reconnectPeriod: FIRST_RETRY_MS,
     connectTimeout: 10_000,

@@ -22,9 +22,11 @@ export class RecentReadings {
 
   add(seriesId: number, timestampMs: number, value: number): void {
     const at = this.#bucket(seriesId, timestampMs);
-    this.#seriesId.copyWithin(at + 1, at, at + WAYS - 1);
-    this.#timestampMs.copyWithin(at + 1, at, at + WAYS - 1);
-    this.#value.copyWithin(at + 1, at, at + WAYS - 1);
+    for (let i = at + WAYS - 1; i > at; i--) {
+      this.#seriesId[i] = this.#seriesId[i - 1];
+      this.#timestampMs[i] = this.#timestampMs[i - 1];
+      this.#value[i] = this.#value[i - 1];
+    }
     this.#seriesId[at] = seriesId;
     this.#timestampMs[at] = timestampMs;
     this.#value[at] = value;

@@ -1,0 +1,104 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect } from 'mqtt';
+import { loadConfig } from '../../config/load.js';
+import { silentLog } from '../../core/log.js';
+import { openGruard } from '../../gruard.js';
+
+/** One subscriber in a process of its own, so that its CPU time is its own. Told by messages what to do; answers in figures. */
+export interface ConsumerTask {
+  kind: 'bare' | 'gruard' | 'gruard-broker';
+  url: string;
+  qos: 0 | 1;
+}
+
+export interface ConsumerFigures {
+  messages: number;
+  readings: number;
+  cpuS: number;
+  wallS: number;
+  rssBytes: number;
+}
+
+interface Consumer {
+  url: string;
+  messages(): number;
+  readings(): number;
+  /** True when nothing is left to do for what came in. */
+  settled(): boolean;
+  close(): Promise<void>;
+}
+
+/** What a tutorial does: mqtt.js, JSON.parse, nothing kept. */
+function bare({ url, qos }: ConsumerTask): Promise<Consumer> {
+  let messages = 0;
+  let readings = 0;
+  const client = connect(url, { clientId: 'bare' });
+  client.on('message', (_topic, payload) => {
+    const parsed = JSON.parse(payload.toString()) as Record<string, number>;
+    messages++;
+    for (const key in parsed) if (key !== 'timestamp') readings++;
+  });
+  return new Promise((resolve) => {
+    client.subscribe('plant/#', { qos }, () => resolve({
+      url, messages: () => messages, readings: () => readings, settled: () => true, close: () => client.endAsync(true),
+    }));
+  });
+}
+
+/** All of gruard: detector, journal, embedded store. */
+async function gruard({ kind, url, qos }: ConsumerTask): Promise<Consumer> {
+  const dir = mkdtempSync(join(tmpdir(), 'gruard-bench-'));
+  const broker = kind === 'gruard-broker';
+  const config = loadConfig({
+    environment: {},
+    overrides: {
+      data_dir: dir, 'api.port': 0, 'broker.port': 0, 'broker.enabled': broker ? 'on' : 'off',
+      ...(broker ? {} : { 'mqtt.url': url, 'mqtt.qos': qos, 'mqtt.topics': ['plant/#'] }),
+      'log.level': 'error', 'model.backend': 'wasm',
+    },
+  });
+  const running = await openGruard(config, silentLog);
+  const value = (name: string): number => running.service.measures().find((measure) => measure.name === name)!.values.reduce((sum, { value: v }) => sum + v, 0);
+  return {
+    url: running.addresses.mqtt ?? url,
+    messages: () => value('gruard_source_received_total'),
+    readings: () => value('gruard_readings_total'),
+    settled: () => value('gruard_source_waiting') === 0 && value('gruard_follower_lag_records') === 0,
+    close: async () => {
+      await running.close();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+async function measure(consumer: Consumer, messages: number): Promise<ConsumerFigures> {
+  const before = { messages: consumer.messages(), readings: consumer.readings(), cpu: process.cpuUsage(), at: performance.now() };
+  process.send!({ type: 'go' });
+  let last = 0;
+  let still = 0;
+  // At QoS 0 a broker may drop: then it ends when nothing comes any more.
+  while ((consumer.messages() - before.messages < messages || !consumer.settled()) && still < 30) {
+    await pause(100);
+    const now = consumer.messages() + consumer.readings();
+    still = now === last && consumer.settled() ? still + 1 : 0;
+    last = now;
+  }
+  const cpu = process.cpuUsage(before.cpu);
+  return {
+    messages: consumer.messages() - before.messages, readings: consumer.readings() - before.readings, cpuS: (cpu.user + cpu.system) / 1e6,
+    wallS: (performance.now() - before.at) / 1000, rssBytes: process.memoryUsage.rss(),
+  };
+}
+
+const task = JSON.parse(process.argv[2]) as ConsumerTask;
+const consumer = await (task.kind === 'bare' ? bare(task) : gruard(task));
+process.on('message', (message: { messages: number } | { end: true }) => {
+  if ('end' in message) void consumer.close().then(() => process.exit(0));
+  else void measure(consumer, message.messages).then((figures) => process.send!({ type: 'done', figures }));
+});
+await pause(300);
+process.send!({ type: 'ready', url: consumer.url });
