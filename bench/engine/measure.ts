@@ -5,20 +5,34 @@ export interface Candidate {
   run: () => unknown;
 }
 
+export interface Rates {
+  /** Readings a second, one entry a round. */
+  wall: number[];
+  /** Readings a second of CPU time, all threads of the process counted: what a busy machine leaves standing. */
+  cpu: number[];
+}
+
 /**
- * Readings a second of each candidate, one entry a round. The candidates take turns within a round, so that whatever else
+ * The rates of each candidate, one entry a round. The candidates take turns within a round, so that whatever else
  * the machine does meets all of them: ratios are to be taken round by round.
  */
-export async function interleave(candidates: Candidate[], rounds: number, millisEach: number): Promise<Map<string, number[]>> {
-  const rates = new Map<string, number[]>(candidates.map(({ name }) => [name, []]));
+export async function interleave(candidates: Candidate[], rounds: number, millisEach: number): Promise<Map<string, Rates>> {
+  const rates = new Map<string, Rates>(candidates.map(({ name }) => [name, { wall: [], cpu: [] }]));
   for (const candidate of candidates) await rate(candidate, millisEach);
   for (let round = 0; round < rounds; round++) {
-    for (const candidate of candidates) rates.get(candidate.name)?.push(await rate(candidate, millisEach));
+    for (const candidate of candidates) {
+      const { wall, cpu } = await rate(candidate, millisEach);
+      rates.get(candidate.name)?.wall.push(wall);
+      rates.get(candidate.name)?.cpu.push(cpu);
+    }
   }
   return rates;
 }
 
-async function rate({ run, readings }: Candidate, millis: number): Promise<number> {
+async function rate({ run, readings }: Candidate, millis: number): Promise<{ wall: number; cpu: number }> {
+  // Threads of the candidate before may still spin.
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  const usage = process.cpuUsage();
   const began = performance.now();
   let runs = 0;
   let elapsed = 0;
@@ -28,7 +42,8 @@ async function rate({ run, readings }: Candidate, millis: number): Promise<numbe
     runs++;
     elapsed = performance.now() - began;
   }
-  return (runs * readings * 1000) / elapsed;
+  const { user, system } = process.cpuUsage(usage);
+  return { wall: (runs * readings * 1000) / elapsed, cpu: (runs * readings * 1e6) / (user + system) };
 }
 
 export function median(values: readonly number[]): number {
@@ -38,7 +53,12 @@ export function median(values: readonly number[]): number {
 }
 
 /** The median over rounds of a's rate over b's. */
-export function ratio(rates: Map<string, number[]>, a: string, b: string): number {
-  const [above, below] = [rates.get(a) ?? [], rates.get(b) ?? []];
-  return median(above.map((value, round) => value / below[round]));
+export function ratio(rates: Map<string, Rates>, a: string, b: string, by: keyof Rates = 'wall'): number {
+  const below = rates.get(b)?.[by] ?? [];
+  return median((rates.get(a)?.[by] ?? []).map((value, round) => value / below[round]));
+}
+
+/** The median rate of a candidate. */
+export function typical(rates: Map<string, Rates>, name: string, by: keyof Rates = 'wall'): number {
+  return median(rates.get(name)?.[by] ?? []);
 }

@@ -111,28 +111,39 @@ const model = (graph: Message): Uint8Array =>
   new Uint8Array(message(varint(1, 8), bytes(7, graph), bytes(8, message(text(1, ''), varint(2, 14)))));
 
 /**
- * Steps a fixed set of n series: the state it returns is fed to the next step as it is, so nothing is gathered or copied
- * for it, which is the best case of onnxruntime.
+ * The engine's job done with onnxruntime: the states of many series lie in one arena, a step takes the rows of n of them,
+ * runs the model, and puts the next states back. onnxruntime has no operator that updates rows of a resident tensor, so the
+ * rows are copied here, a `set` a row.
  */
 export class OnnxStepper {
-  private constructor(
-    private readonly ort: Ort, private readonly session: Session, private readonly dims: number[], private readonly inputs: number,
-    private state: OrtTensor,
-  ) {}
+  /** [n, H] */
+  private readonly state: Float32Array;
 
-  static async open(network: Network, n: number, how: 'gru' | 'basic', threads: number): Promise<OnnxStepper> {
+  private constructor(
+    private readonly ort: Ort, private readonly session: Session, private readonly arena: Float32Array,
+    private readonly dims: number[], private readonly inputs: number, private readonly units: number,
+  ) {
+    this.state = new Float32Array((dims.at(-1) ?? 0) * units);
+  }
+
+  /** capacity: slots of the arena; n: rows a step; threads: 0 for all cores. */
+  static async open(network: Network, capacity: number, n: number, how: 'gru' | 'basic', threads: number): Promise<OnnxStepper> {
     const ort = createRequire(import.meta.url)('onnxruntime-node') as Ort;
     const bytesOfModel = how === 'gru' ? gruModel(network) : basicModel(network);
     const session = await ort.InferenceSession.create(bytesOfModel, { intraOpNumThreads: threads, interOpNumThreads: 1, graphOptimizationLevel: 'all' });
     const { inputs, layers: [{ units }] } = network.config;
-    const dims = how === 'gru' ? [1, n] : [n];
-    return new OnnxStepper(ort, session, dims, inputs, new ort.Tensor('float32', new Float32Array(n * units), [...dims, units]));
+    return new OnnxStepper(ort, session, new Float32Array(capacity * units), how === 'gru' ? [1, n] : [n], inputs, units);
   }
 
-  /** x: [n, I]; gives y: [n, O]. */
-  async step(x: Float32Array): Promise<Float32Array> {
-    const result = await this.session.run({ x: new this.ort.Tensor('float32', x, [...this.dims, this.inputs]), h: this.state });
-    this.state = result.h_next;
+  /** slots: [n]; x: [n, I]; gives y: [n, O]. */
+  async step(slots: Uint32Array, x: Float32Array): Promise<Float32Array> {
+    const { arena, state, units, ort } = this;
+    for (let i = 0; i < slots.length; i++) state.set(arena.subarray(slots[i] * units, (slots[i] + 1) * units), i * units);
+    const result = await this.session.run({
+      x: new ort.Tensor('float32', x, [...this.dims, this.inputs]), h: new ort.Tensor('float32', state, [...this.dims, units]),
+    });
+    const next = result.h_next.data;
+    for (let i = 0; i < slots.length; i++) arena.set(next.subarray(i * units, (i + 1) * units), slots[i] * units);
     return result.y.data;
   }
 

@@ -3,8 +3,7 @@ import { bytes, entry, message, text, varint, type Message } from './protobuf.js
 /** Field numbers are those of tensorflow/core/framework/{graph,node_def,attr_value,tensor,types}.proto and saved_model.proto. */
 export const FLOAT = 1;
 export const INT32 = 3;
-const DTYPE = { [FLOAT]: 'DT_FLOAT', [INT32]: 'DT_INT32' };
-export type DataType = keyof typeof DTYPE;
+export type DataType = typeof FLOAT | typeof INT32;
 
 /** The name of a node's output, as other nodes refer to it: `name`, `name:1`, or `^name` for "after it". */
 export type Ref = string;

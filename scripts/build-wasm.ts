@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // Compiles model/kernel/kernel.c and writes it as model/kernel/module.ts.
 //   npm run build:wasm            rebuild
 //   npm run build:wasm -- --check fail when the committed module is not what the source gives (skipped without clang 14,
@@ -31,7 +30,7 @@ try {
     '-ffp-contract=off', '-fno-vectorize', '-fno-slp-vectorize', '-fno-math-errno', '-Wl,--no-entry', '-Wl,--import-memory', '-Wl,--export=__heap_base',
     '-Wl,--strip-all', '-Wl,-z,stack-size=16384', '-o', wasm, join(kernel, 'kernel.c'),
   ], { stdio: 'inherit' });
-  const lines = readFileSync(wasm).toString('base64').match(/.{1,140}/g);
+  const lines = readFileSync(wasm).toString('base64').match(/.{1,140}/g) ?? [];
   const text = [
     '// Generated from kernel.c by `npm run build:wasm`: do not edit.',
     'export const KERNEL_WASM_BASE64 =',

@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // Builds @tensorflow/tfjs-node's native addon where its own download does not work (linux-x64). The package itself stays as npm
 // unpacked it; what is built goes to its deps/ and lib/ folders.
 //   npm run build:tensorflow             build it if it does not load
@@ -7,7 +6,7 @@
 // include/node, or NODEDIR). libtensorflow comes from Maven Central: org.tensorflow:tensorflow-core-api:0.5.0:linux-x86_64
 // is TensorFlow 2.10.1 without Python. The artifact also covers macosx-x86_64 and windows-x86_64, whose layout is another
 // and not handled here; there is none for linux-arm64. Everywhere else gruard runs on its WASM kernel.
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
@@ -33,39 +32,39 @@ if (upper.some((s, i) => s !== strings[i].toUpperCase())) throw new Error('strin
 console.log('libtensorflow ' + tf.backend().binding.TF_Version + ' on node ' + process.version);
 `;
 
-function fail(message) {
+function fail(message: string): never {
   console.error(`build:tensorflow: ${message}`);
   process.exit(1);
 }
 
-function check() {
+function check(): SpawnSyncReturns<string> {
   return spawnSync(process.execPath, ['-e', CHECK], { cwd: root, encoding: 'utf8', env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '2' } });
 }
 
-function nodeHeaders() {
-  const places = [process.env.NODEDIR, join(dirname(process.execPath), '..')].filter(Boolean);
+function nodeHeaders(): string {
+  const places = [process.env.NODEDIR, join(dirname(process.execPath), '..')].filter((place) => place !== undefined);
   const found = places.find((place) => existsSync(join(place, 'include', 'node', 'node_api.h')));
   if (!found) fail(`no Node headers in ${places.join(' or ')}: set NODEDIR to a folder that has include/node/node_api.h`);
   return found;
 }
 
-function requirePlatform() {
+function requirePlatform(): void {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     fail(`builds on linux-x64 only, and this is ${process.platform}-${process.arch}; gruard runs on its WASM kernel without it`);
   }
   if (!existsSync(addon)) fail('@tensorflow/tfjs-node is not unpacked: run `npm install --ignore-scripts --no-save @tensorflow/tfjs-node@4.22.0`');
-  const needs = { mvn: 'maven', unzip: 'unzip', 'g++': 'g++', make: 'make', python3: 'python3' };
+  const needs: Record<string, string> = { mvn: 'maven', unzip: 'unzip', 'g++': 'g++', make: 'make', python3: 'python3' };
   const missing = Object.keys(needs).filter((tool) => spawnSync(tool, ['--version']).error);
   if (missing.length > 0) {
     fail(`${missing.join(', ')} not found (Debian: apt-get install ${missing.map((tool) => needs[tool]).join(' ')})`);
   }
 }
 
-function fetchLibrary(lib) {
+function fetchLibrary(lib: string): void {
   const folder = mkdtempSync(join(tmpdir(), 'gruard-tensorflow-'));
   try {
     execFileSync('mvn', ['-q', '-B', DEPENDENCY_PLUGIN, `-Dartifact=${ARTIFACT}`, `-DoutputDirectory=${folder}`], { stdio: 'inherit' });
-    const jar = join(folder, readdirSync(folder).find((file) => file.endsWith('.jar')));
+    const jar = join(folder, readdirSync(folder).find((file) => file.endsWith('.jar')) ?? fail('Maven left no jar'));
     execFileSync('unzip', ['-q', '-j', '-o', jar, '*/libtensorflow_cc.so.2', '*/libtensorflow_framework.so.2', '-d', lib], { stdio: 'inherit' });
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -78,7 +77,7 @@ function fetchLibrary(lib) {
   }
 }
 
-function writeHeaders(include) {
+function writeHeaders(include: string): void {
   mkdirSync(join(include, 'tensorflow', 'c', 'eager'), { recursive: true });
   mkdirSync(join(include, 'tensorflow', 'core', 'platform'), { recursive: true });
   // The artifact has no C headers: the declarations that the addon uses are written out in one file.
@@ -88,13 +87,13 @@ function writeHeaders(include) {
   }
 }
 
-function compile(headers) {
+function compile(headers: string): void {
   const result = spawnSync('node-pre-gyp', ['install', '--build-from-source', `--nodedir=${headers}`], {
-    cwd: addon, encoding: 'utf8', env: { ...process.env, PATH: join(root, 'node_modules', '.bin') + delimiter + process.env.PATH },
+    cwd: addon, encoding: 'utf8', env: { ...process.env, PATH: join(root, 'node_modules', '.bin') + delimiter + (process.env.PATH ?? '') },
   });
   if (result.status !== 0) {
     const log = `${result.stdout ?? ''}${result.stderr ?? ''}`.split('\n').slice(-30).join('\n');
-    fail(`the addon does not compile:\n${log}${result.error ?? ''}`);
+    fail(`the addon does not compile:\n${log}${result.error?.message ?? ''}`);
   }
   rmSync(join(addon, 'build'), { recursive: true, force: true });
 }
