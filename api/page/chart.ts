@@ -173,7 +173,7 @@ export class SeriesChart {
     const line = (stroke: string, thickness: number, dash?: number[]): uPlot.Series => ({ stroke, width: thickness, dash, points: { show: false } });
     return {
       ...shared,
-      scales: { x: { time: true }, y: { range: (_plot, min, max) => padded(min, max) } },
+      scales: { x: { time: true }, y: { range: () => valueRange(this.#points, this.#range) } },
       series: [{}, line('transparent', 0), line('transparent', 0), line(colors.yhat, 1, [4, 3]), { ...line(colors.actual, 1.2), points: { show: true, size: 4, filter: sparse } }],
       bands: [{ series: [2, 1], fill: colors.band }],
       axes: [shared.axes![0], { size: GUTTER, stroke: colors.muted, font: colors.font, gap: 6, space: 34, grid: { stroke: colors.grid, width: 1 }, ticks: { show: false }, values: (_plot, splits) => splits.map(valueLabel) }],
@@ -214,10 +214,11 @@ export class SeriesChart {
 
   #drawSpans(plot: uPlot, colors: Colors, capped: boolean): void {
     const { ctx, bbox } = plot;
+    const newestMs = this.#points.length > 0 ? this.#points[this.#points.length - 1].timestampMs : 0;
     ctx.save();
     for (const span of this.#spans) {
       const from = Math.max(bbox.left, plot.valToPos(span.startMs / 1000, 'x', true));
-      const to = Math.min(bbox.left + bbox.width, span.endMs === null ? Infinity : plot.valToPos(span.endMs / 1000, 'x', true));
+      const to = Math.min(bbox.left + bbox.width, plot.valToPos((span.endMs ?? Math.max(newestMs, span.startMs)) / 1000, 'x', true));
       if (to < bbox.left || from > bbox.left + bbox.width) continue;
       const wide = Math.max(to - from, 2 * uPlot.pxRatio);
       ctx.fillStyle = colors[span.severity];
@@ -312,10 +313,32 @@ const sparse: uPlot.Series.Points.Filter = (plot, _series, show) => {
   return all;
 };
 
-function padded(min: number | null, max: number | null): [number, number] {
-  if (min === null || max === null || !Number.isFinite(min) || !Number.isFinite(max)) return [0, 1];
-  const pad = Math.max((max - min) * 0.12, Math.abs(max) * 1e-6, 1e-9);
-  return [min - pad, max + pad];
+/**
+ * Room for the readings and their forecasts, and for the usual band: where the band is much wider than what happens (after a shock, say),
+ * it runs out of the picture and does not flatten the readings.
+ */
+function valueRange(points: ChartPoint[], { minMs, maxMs }: Range): [number, number] {
+  let low = Infinity;
+  let high = -Infinity;
+  const lowers: number[] = [];
+  const uppers: number[] = [];
+  for (const point of points) {
+    if (point.timestampMs < minMs || point.timestampMs > maxMs) continue;
+    for (const value of [point.actual, point.yhat]) {
+      if (value === null) continue;
+      low = Math.min(low, value);
+      high = Math.max(high, value);
+    }
+    if (point.yhatLower !== null) lowers.push(point.yhatLower);
+    if (point.yhatUpper !== null) uppers.push(point.yhatUpper);
+  }
+  if (low > high) return [0, 1];
+  const reach = (high - low) * 1.2 || Infinity;
+  const usual = (values: number[], share: number): number => values.sort((a, b) => a - b)[Math.floor((values.length - 1) * share)];
+  if (lowers.length > 0) low = Math.min(low, Math.max(usual(lowers, 0.1), low - reach));
+  if (uppers.length > 0) high = Math.max(high, Math.min(usual(uppers, 0.9), high + reach));
+  const pad = Math.max((high - low) * 0.08, Math.abs(high) * 1e-6, 1e-9);
+  return [low - pad, high + pad];
 }
 
 const valueLabel = (value: number): string => {

@@ -27,14 +27,49 @@ export const narrowView = signal<'main' | 'feed'>('main');
 export const announcement = signal('');
 export const nowMs = computed(() => (overview.value ? Date.parse(overview.value.now) : Date.now()));
 
-export const feedItems = computed(() => [...feed.value.values()].sort((a, b) => b.atMs - a.atMs || (a.id < b.id ? 1 : -1)).slice(0, FEED_LENGTH));
+export const feedItems = computed(() => [...feed.value.values()].sort(newestFirst).slice(0, FEED_LENGTH));
 export const openItems = computed(() => feedItems.value.filter(isOpen));
+
+const newestFirst = (a: FeedItem, b: FeedItem): number => b.atMs - a.atMs || (a.id < b.id ? 1 : -1);
 
 export function isOpen(item: FeedItem): boolean {
   return item.kind === 'anomaly' ? item.event.state === 'open' : item.verdict.until === null;
 }
 
 export const deviceOf = (item: FeedItem): string => (item.kind === 'anomaly' ? item.event.device : item.verdict.device);
+
+const SEVERITY_RANK = { critical: 0, warning: 1, info: 2 } as const;
+/** The worst open event of each device that has one. */
+export const worstOpen = computed(() => {
+  const worst = new Map<string, AnomalyEvent>();
+  for (const item of feed.value.values()) {
+    if (item.kind !== 'anomaly' || item.event.state !== 'open') continue;
+    const held = worst.get(item.event.device);
+    if (!held || SEVERITY_RANK[item.event.severity] < SEVERITY_RANK[held.severity]) worst.set(item.event.device, item.event);
+  }
+  return worst;
+});
+export const severityRank = (event: AnomalyEvent | undefined): number => (event ? SEVERITY_RANK[event.severity] : 3);
+
+/** Events of the device in view, further back than the feed reaches. */
+export const deviceHistory = signal<{ device: string; events: AnomalyEvent[] } | null>(null);
+
+export async function loadHistory(device: string): Promise<void> {
+  try {
+    const { items } = await call<List<AnomalyEvent>>(`v1/anomalies?limit=500&device=${encodeURIComponent(device)}`);
+    deviceHistory.value = { device, events: items };
+  } catch {
+    // The feed shows what it has.
+  }
+}
+
+/** What is known of a device, the newest first: its history, brought up to date by the feed. */
+export function itemsOf(device: string): FeedItem[] {
+  const items = new Map<string, FeedItem>();
+  if (deviceHistory.value?.device === device) for (const event of deviceHistory.value.events) items.set(event.id, itemOfEvent(event));
+  for (const item of feed.value.values()) if (deviceOf(item) === device) items.set(item.id, item);
+  return [...items.values()].sort(newestFirst);
+}
 
 const itemOfEvent = (event: AnomalyEvent): FeedItem => ({ kind: 'anomaly', id: event.id, atMs: Date.parse(event.opened_at), event });
 const itemOfVerdict = (verdict: HealthVerdict): FeedItem => ({ kind: 'verdict', id: `verdict ${verdict.id}`, atMs: Date.parse(verdict.since), verdict });

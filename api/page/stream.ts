@@ -14,6 +14,8 @@ const SILENCE_MS = 10_000;
  */
 export class LiveStream {
   readonly connection = signal<Connection>('connecting');
+  /** How often it was connected: readings that came between two connections are in the store only. */
+  readonly connections = signal(0);
   #abort: AbortController | null = null;
   #lastId = '';
   #waitMs = FIRST_WAIT_MS;
@@ -68,6 +70,7 @@ export class LiveStream {
     const response = await fetch(new URL(this.path, document.baseURI), { headers, signal: abort.signal, cache: 'no-store' });
     if (!response.ok || !response.body) throw await refusal(response);
     this.connection.value = 'live';
+    this.connections.value++;
     this.#waitMs = FIRST_WAIT_MS;
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = '';

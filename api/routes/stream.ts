@@ -130,7 +130,8 @@ function frameOf(message: LiveMessage): string {
     case 'verdict':
       return frame('verdict', { verdict: present.verdict(message.verdict) }, message.id);
     case 'readings':
-      return frame('readings', { device: message.device, rows: message.rows.map(present.liveReading) }, message.id);
+      // Without an id: a client resumes at the last event, and reads the readings that it missed from the series.
+      return frame('readings', { device: message.device, rows: message.rows.map(present.liveReading) });
   }
 }
 

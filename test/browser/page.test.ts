@@ -26,7 +26,7 @@ describe.skipIf(chromiumPath === undefined)('the page', () => {
   beforeEach(async () => {
     complaints.length = 0;
     page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
-    page.setDefaultTimeout(10_000);
+    page.setDefaultTimeout(25_000);
     // What a content policy refuses, and any exception, comes to the console.
     page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
     page.on('pageerror', (error) => complaints.push(error.message));

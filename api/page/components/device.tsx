@@ -3,7 +3,7 @@ import { EventCard } from './event-card.js';
 import { SeriesPanel } from './series-panel.js';
 import { ApiError, call, devicePath, tokenNeeded } from '../client.js';
 import { ChartGroup, type ChartPoint, type Range } from '../chart.js';
-import { feed, nowMs, upsertEvent } from '../fleet-state.js';
+import { feed, loadHistory, nowMs, upsertEvent } from '../fleet-state.js';
 import { ago, clock, near, sentence } from '../format.js';
 import { deviceHref, fleetHref } from '../route.js';
 import { LiveStream } from '../stream.js';
@@ -16,7 +16,10 @@ const REFRESH_MS = 5000;
 /** Panels that are open from the start. */
 const OPEN_PANELS = 4;
 
-export type LiveRows = { rows: Map<string, ChartPoint[]> };
+export interface LiveRows {
+  rows: Map<string, ChartPoint[]>;
+  stream: LiveStream | null;
+}
 
 export function DevicePage({ name, eventId }: { name: string; eventId: string | null }) {
   const { device, missing } = useDevice(name);
@@ -34,6 +37,7 @@ export function DevicePage({ name, eventId }: { name: string; eventId: string | 
   useEffect(() => {
     if (event) setZoom(around(event));
   }, [event?.id]);
+  useEffect(() => void loadHistory(name), [name]);
   const close = (): void => { location.hash = deviceHref(name); };
   useEscape(eventId !== null ? close : zoom ? () => setZoom(null) : null);
 
@@ -92,15 +96,16 @@ function orderOf(device: DeviceDetail, event: AnomalyEvent | null): string[] {
   const involved = event ? [event.metric, ...event.metrics.map((m) => m.metric)] : [];
   const open = device.events.map((e) => e.metric);
   const rank = (metric: string): number => (involved.includes(metric) ? involved.indexOf(metric) : open.includes(metric) ? 100 : metric === '*' ? 300 : 200);
-  return device.metrics.map((metric, i) => ({ metric, i })).sort((a, b) => rank(a.metric) - rank(b.metric) || a.i - b.i).map(({ metric }) => metric);
+  const whole = device.metrics.length > 1 && !device.metrics.includes('*') ? ['*'] : [];
+  return [...device.metrics, ...whole].map((metric, i) => ({ metric, i })).sort((a, b) => rank(a.metric) - rank(b.metric) || a.i - b.i).map(({ metric }) => metric);
 }
 
-/** With half its length to either side, at least half an hour. */
+/** With half its length to either side, at least an hour, but not into the future. */
 function around(event: AnomalyEvent): Range {
   const from = Date.parse(event.opened_at);
   const to = event.resolved_at ? Date.parse(event.resolved_at) : Math.max(nowMs.value, from);
-  const pad = Math.max(30 * MINUTE, (to - from) / 2);
-  return { minMs: from - pad, maxMs: to + pad };
+  const pad = Math.max(60 * MINUTE, (to - from) / 2);
+  return { minMs: from - pad, maxMs: Math.min(to + pad, Math.max(nowMs.value, to) + 5 * MINUTE) };
 }
 
 function useDevice(name: string): { device: DeviceDetail | null; missing: boolean } {
@@ -134,7 +139,7 @@ function useEvent(id: string | null): AnomalyEvent | null {
 
 /** Readings of the device as they come; the newest of each message wakes the page. */
 function useLiveRows(name: string): { rows: LiveRows; newestMs: number } {
-  const rows = useRef<LiveRows>({ rows: new Map() }).current;
+  const rows = useRef<LiveRows>({ rows: new Map(), stream: null }).current;
   const [newestMs, setNewestMs] = useState(0);
   useEffect(() => {
     const stream = new LiveStream(`v1/stream?device=${encodeURIComponent(name)}`, (type, data) => {
@@ -147,6 +152,7 @@ function useLiveRows(name: string): { rows: LiveRows; newestMs: number } {
         setNewestMs((newest) => Math.max(newest, point.timestampMs));
       }
     });
+    rows.stream = stream;
     return () => stream.close();
   }, [name]);
   return { rows, newestMs };

@@ -1,5 +1,5 @@
 import { signal } from '@preact/signals';
-import { deviceOf, feedItems, feedLoaded, isOpen, nowMs, openItems, overview, type FeedItem } from '../fleet-state.js';
+import { deviceOf, feedItems, feedLoaded, isOpen, itemsOf, nowMs, overview, type FeedItem } from '../fleet-state.js';
 import { ago, near, duration, sentence } from '../format.js';
 import { deviceHref } from '../route.js';
 
@@ -7,8 +7,8 @@ const onlyOpen = signal(false);
 
 /** What happened, the newest first: of the fleet, or of one device. */
 export function Feed({ device, selected }: { device: string | null; selected: string | null }) {
-  const source = onlyOpen.value ? openItems.value : feedItems.value;
-  const items = device === null ? source : source.filter((item) => deviceOf(item) === device);
+  const all = device === null ? feedItems.value : itemsOf(device);
+  const items = onlyOpen.value ? all.filter(isOpen) : all;
   return (
     <aside class="feed" aria-label={device === null ? 'Events of the fleet' : `Events of ${device}`}>
       <div class="feed-head">

@@ -2,10 +2,10 @@ import { computed, signal } from '@preact/signals';
 import { useEffect, useState } from 'preact/hooks';
 import { ConnectSnippets } from './connect.js';
 import { Readouts } from './readouts.js';
-import { devices, devicesCut, nowMs, overview, searchDevices, statusFilter, type StatusFilter } from '../fleet-state.js';
-import { ago, count, near, score, sentence } from '../format.js';
+import { devices, devicesCut, nowMs, overview, searchDevices, severityRank, statusFilter, worstOpen, type StatusFilter } from '../fleet-state.js';
+import { ago, count, near, sentence } from '../format.js';
 import { deviceHref } from '../route.js';
-import type { Device } from '../types.js';
+import type { AnomalyEvent, Device } from '../types.js';
 
 const FILTERS: StatusFilter[] = ['all', 'anomalous', 'unhealthy', 'warming_up', 'ok'];
 const RANK: Record<Device['status'], number> = { anomalous: 0, unhealthy: 1, warming_up: 2, ok: 3 };
@@ -31,7 +31,8 @@ function Devices({ all }: { all: Device[] }) {
   const needle = search.value.trim().toLowerCase();
   const known = elsewhere ?? all;
   const found = known.filter((device) => (needle === '' || matches(device, needle)) && (statusFilter.value === 'all' || device.status === statusFilter.value));
-  found.sort((a, b) => RANK[a.status] - RANK[b.status] || a.id.localeCompare(b.id, undefined, { numeric: true }));
+  const worst = worstOpen.value;
+  found.sort((a, b) => RANK[a.status] - RANK[b.status] || severityRank(worst.get(a.id)) - severityRank(worst.get(b.id)) || a.id.localeCompare(b.id, undefined, { numeric: true }));
   const tally = (filter: StatusFilter): number => (filter === 'all' ? all.length : all.filter((device) => device.status === filter).length);
   return (
     <section aria-label="Devices">
@@ -57,23 +58,23 @@ function Devices({ all }: { all: Device[] }) {
       {found.length === 0 ? <NothingFound /> : groupsOf(found).map(([name, members]) => (
         <div key={name}>
           {groupBy.value !== '' && <h2 class="group">{name} <span class="num">{members.length}</span></h2>}
-          <ul class="tiles">{members.map((device) => <Tile key={device.id} device={device} />)}</ul>
+          <ul class="tiles">{members.map((device) => <Tile key={device.id} device={device} worst={worst.get(device.id)} />)}</ul>
         </div>
       ))}
     </section>
   );
 }
 
-function Tile({ device }: { device: Device }) {
+function Tile({ device, worst }: { device: Device; worst: AnomalyEvent | undefined }) {
   const seen = Date.parse(device.last_seen_at);
   const { ready, readings_left, ready_at } = device.warm_up;
-  const note = device.status === 'anomalous' ? `score ${score(device.anomaly_score)}`
+  const note = device.status === 'anomalous' ? (worst ? `${worst.kind}, ${worst.metric === '*' ? 'all metrics' : worst.metric}` : `${device.open_anomalies} open`)
     : device.status === 'unhealthy' ? `seen ${ago(seen, nowMs.value)}`
       : !ready ? (ready_at ? `ready ${near(Date.parse(ready_at), nowMs.value)}` : `${readings_left} readings left`)
         : device.metrics.filter((metric) => metric !== '*').join(', ');
   return (
     <li>
-      <a class={`tile ${device.status}`} href={deviceHref(device.id)} title={`${device.id}: ${sentence(device.status)}, seen ${ago(seen, nowMs.value)}`}>
+      <a class={`tile ${device.status} ${device.status === 'anomalous' ? worst?.severity ?? 'warning' : ''}`} href={deviceHref(device.id)} title={`${device.id}: ${sentence(device.status)}, seen ${ago(seen, nowMs.value)}`}>
         <span class="name">{device.id}</span>
         <span class="note">{note}</span>
         <span class="hidden">, {sentence(device.status)}</span>

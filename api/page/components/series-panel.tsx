@@ -2,11 +2,11 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { LiveRows } from './device.js';
 import { call, seriesPath } from '../client.js';
 import { SeriesChart, type ChartGroup, type ChartPoint, type ChartSpan, type Range } from '../chart.js';
-import { feed, nowMs } from '../fleet-state.js';
+import { itemsOf, nowMs } from '../fleet-state.js';
 import { clockSeconds, duration, near, quantity, score } from '../format.js';
 import { deviceHref } from '../route.js';
 import { isDark } from '../theme.js';
-import type { AnomalyEvent, DeviceDetail, List, Point } from '../types.js';
+import type { DeviceDetail, List, Point } from '../types.js';
 
 const PAGE = 1000;
 /** Readings shown at the most; of a longer range, the newest. */
@@ -131,6 +131,15 @@ function usePoints(device: string, metric: string, range: Range, live: LiveRows)
     });
     return () => abort.abort();
   }, [device, metric, loadKey]);
+  // After a lost connection: what came meanwhile.
+  const connections = live.stream?.connections.value ?? 0;
+  useEffect(() => {
+    if (connections < 2) return;
+    const abort = new AbortController();
+    const last = held.points.length > 0 ? held.points[held.points.length - 1].timestampMs : range.minMs;
+    loadSeries(device, metric, last, undefined, abort.signal).then(({ points }) => setHeld((before) => ({ ...before, points: merge(before.points, points) })), () => {});
+    return () => abort.abort();
+  }, [connections]);
   const fresh = live.rows.get(metric);
   if (fresh && fresh.length > LIVE_KEPT) fresh.splice(0, fresh.length - LIVE_KEPT);
   const points = useMemo(() => (fresh ? merge(held.points, fresh) : held.points), [held.points, fresh?.length, range.maxMs]);
@@ -165,20 +174,13 @@ function merge(a: ChartPoint[], b: ChartPoint[]): ChartPoint[] {
   return [...byTime.values()].sort((p, q) => p.timestampMs - q.timestampMs);
 }
 
-/** Events that touch this metric: those of the live feed, and older ones of the store. */
+/** Events that touch this metric. */
 function useSpans(device: string, metric: string, selected: string | null): ChartSpan[] {
-  const [stored, setStored] = useState<AnomalyEvent[]>([]);
-  useEffect(() => {
-    const abort = new AbortController();
-    call<List<AnomalyEvent>>(`v1/anomalies?limit=500&device=${encodeURIComponent(device)}`, { signal: abort.signal }).then(({ items }) => setStored(items), () => {});
-    return () => abort.abort();
-  }, [device]);
-  const held = feed.value;
-  return useMemo(() => {
-    const events = new Map(stored.map((event) => [event.id, event]));
-    for (const item of held.values()) if (item.kind === 'anomaly' && item.event.device === device) events.set(item.id, item.event);
-    return [...events.values()]
-      .filter((event) => event.metric === metric || event.metric === '*' || event.metrics.some((m) => m.metric === metric && m.contribution >= 0.25))
-      .map((event) => ({ id: event.id, startMs: Date.parse(event.opened_at), endMs: event.resolved_at ? Date.parse(event.resolved_at) : null, severity: event.severity, selected: event.id === selected }));
-  }, [stored, held, device, metric, selected]);
+  const spans = itemsOf(device).flatMap((item) => {
+    if (item.kind !== 'anomaly') return [];
+    const { event } = item;
+    const touched = event.metric === metric || event.metric === '*' || event.metrics.some((m) => m.metric === metric && m.contribution >= 0.25);
+    return touched ? [{ id: event.id, startMs: item.atMs, endMs: event.resolved_at ? Date.parse(event.resolved_at) : null, severity: event.severity, selected: event.id === selected }] : [];
+  });
+  return useMemo(() => spans, [JSON.stringify(spans)]);
 }
