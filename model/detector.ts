@@ -161,7 +161,7 @@ export class StreamDetector implements Detector {
     }
     if (normaliser.count(slot) === 1) judge.clear(slot);
     const periodMs = normaliser.periodMs(slot);
-    judge.step(slot, batch.timestampMs[row], batch.value[row], normaliser.working(slot), 2 * predictor.features[i * FEATURES + 6], periodMs);
+    judge.step(slot, batch.timestampMs[row], batch.value[row], normaliser.working(slot), 2 * predictor.features[i * FEATURES + 6], periodMs, this.#learning[i] > 0);
     const found = judge.finding;
     this.#devices.keep(row, found.v, normaliser.position(slot), found.run);
     const policy = this.#policies.ofSlot(this.fleet, slot);

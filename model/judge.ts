@@ -10,10 +10,9 @@ const E1 = 1;
 const E8 = 2;
 const E32 = 3;
 const TOD = 4;
-const ROUGHNESS = 5;
-const QUIET = 6;
-const LEVEL = 7;
-const STUCK = 8;
+const STUCK = 5;
+const DWELL = 6;
+const CYCLE = 7;
 
 const HOURS = 24;
 const HOUR_MS = 3_600_000;
@@ -27,11 +26,13 @@ const ANCHOR = 0; // u is kept relative to the first one
 const SUM8 = 1; // of the latest 8 values
 const SUM32 = 2;
 const LAST = 3; // the latest reading
-const WIDE_WORDS = 4;
+const SWITCHED = 4; // when the present state began
+const ROSE = 5; // when the state last became the upper one
+const WIDE_WORDS = 6;
 
 /** What a reading was found to be; valid until the next call. */
 export interface Finding {
-  /** Log odds of the channel that is most surprised, its offset included; SILENT where none is. */
+  /** Log odds of the channel that is most surprised, its offset included, with the support of the others; SILENT where none is. */
   odds: number;
   channel: number;
   /** Whether it lies above what was seen or forecast. */
@@ -65,14 +66,14 @@ export class Judge {
   readonly #rate = this.#take(1); // G, the sum of the expected rate
   readonly #mute = this.#take(1); // int: readings until forecasts made before a gap are spent
   readonly #peak = this.#take(1); // the odds that a new alarm must beat
-  readonly #square = this.#take(1); // EW-16 of e1^2
-  readonly #roughMean = this.#take(1); // of its logarithm
-  readonly #roughVariance = this.#take(1);
-  readonly #level64 = this.#take(1); // EW-64 of the value
-  readonly #levelMean = this.#take(1);
-  readonly #levelVariance = this.#take(1);
   readonly #run = this.#take(1); // int: equal values in a row
   readonly #runRecord = this.#take(1); // ln(1 + longest run)
+  readonly #repeats = this.#take(1); // share of readings that equal the one before
+  readonly #lower = this.#take(1); // centres of the two states
+  readonly #upper = this.#take(1);
+  readonly #state = this.#take(1); // int: 0 unknown, 1 lower, 2 upper
+  readonly #dwells = this.#take(6); // of lower, upper, whole cycle: mean and variance of ln(periods)
+  readonly #dwellCounts = this.#take(3); // int
   readonly #hoursSeen = this.#take(1); // int: a bit an hour
   readonly #hours = this.#take(HOURS);
   readonly #values = this.#take(32); // ring of values
@@ -80,11 +81,14 @@ export class Judge {
   readonly #forecasts32 = this.#take(32);
   readonly #calibration = this.#take(CHANNELS.length * CALIBRATION_WORDS);
   readonly #boxes: number[];
+  /** Of the present reading: the sum over channels of what their odds exceed `supportFrom` by. */
+  #support = 0;
+  #learning = true;
 
   constructor(readonly predictor: Predictor, readonly tuning: Tuning, readonly intervals: number, channels: readonly Channel[]) {
     this.#on = CHANNELS.map((name) => channels.includes(name));
     this.#prior = CHANNELS.map((name) => tuning.prior[name]);
-    this.#boxes = [X, E1, E8, E32, TOD, ROUGHNESS].map(() => this.#take(noveltyWords(intervals)));
+    this.#boxes = [X, E1, E8, E32, TOD].map(() => this.#take(noveltyWords(intervals)));
     this.arena = new Arena('judge', 1, 'series', this.#words);
     this.parts = [this.arena, this.#wide];
   }
@@ -117,8 +121,9 @@ export class Judge {
    *
    * @param raw the reading; @param u the working value
    * @param logRatio ln of the time since the last reading over the period
+   * @param learning false while an event is open: what is normal is then not taught
    */
-  step(slot: number, timestampMs: number, raw: number, u: number, logRatio: number, periodMs: number): void {
+  step(slot: number, timestampMs: number, raw: number, u: number, logRatio: number, periodMs: number, learning: boolean): void {
     const { tuning, arena } = this;
     const s = arena.floats[arena.page(slot)];
     const ints = arena.ints[arena.page(slot)];
@@ -135,6 +140,8 @@ export class Judge {
     f.scale = this.predictor.normaliser.scale(slot);
     f.square = f.run = 0;
     f.stuck = false;
+    this.#support = 0;
+    this.#learning = learning;
 
     const rateNow = 1 / (t + tuning.t1) + tuning.rateFloor;
     const rateSum = s[at + this.#rate];
@@ -146,9 +153,11 @@ export class Judge {
       this.#judgeForecasts(slot, s, ints, at, v, wide[w + ANCHOR], wide, w, t, rateNow, rateSum);
       if (ints[at + this.#mute] > 0) ints[at + this.#mute]--;
       this.#judgeHour(s, ints, at, v, timestampMs, periodMs, t, rateNow, rateSum);
-      this.#judgeLevel(s, ints, at, v, t, rateNow, rateSum);
+      this.#judgeStates(s, ints, at, v, timestampMs, periodMs, logRatio, wide, w, t, rateNow, rateSum);
       this.#judgeRun(s, ints, at, raw === wide[w + LAST], t, rateNow, rateSum);
     }
+    // A fault shows on several channels at once more often than chance does: what the others say supports the loudest.
+    if (f.odds > tuning.supportFrom) f.odds += tuning.supportWeight * (this.#support - (f.odds - tuning.supportFrom));
     this.#remember(s, at, v, wide, w, t);
     wide[w + LAST] = raw;
     ints[at + this.#t] = t + 1;
@@ -179,6 +188,7 @@ export class Judge {
 
   #offer(channel: number, odds: number, above: boolean, unseen: number): void {
     const worth = odds + this.#prior[channel].offset;
+    if (worth > this.tuning.supportFrom) this.#support += worth - this.tuning.supportFrom;
     if (worth > this.finding.odds) {
       this.finding.odds = worth;
       this.finding.channel = channel;
@@ -225,7 +235,6 @@ export class Judge {
     if (mute < 32) {
       this.finding.square = e1 * e1;
       if (this.#on[E1]) this.#novel(E1, s, ints, at, e1, theta, t, rateNow, rateSum);
-      this.#judgeRoughness(s, ints, at, e1, t, rateNow, rateSum);
     }
     const mean8 = (wide[w + SUM8] + v - s[at + this.#values + ((t - 8) & 31)]) / 8;
     const mean32 = (wide[w + SUM32] + v - s[at + this.#values + (t & 31)]) / 32;
@@ -244,39 +253,74 @@ export class Judge {
     return miss / (scale * Math.pow(this.predictor.spread(slot, horizon) / scale, this.tuning.sigmaExponent));
   }
 
-  #judgeRoughness(s: Float32Array, ints: Int32Array, at: number, e1: number, t: number, rateNow: number, rateSum: number): void {
-    const { tuning } = this;
-    const rate = t < 16 ? 1 / (t + 1) : 1 / 16;
-    const square = e1 * e1 < 1e6 ? e1 * e1 : 1e6;
-    s[at + this.#square] += rate * (square - s[at + this.#square]);
-    if (t < 16) return;
-    const log = Math.log(s[at + this.#square] + 1e-6);
-    if (this.#on[ROUGHNESS]) this.#novel(ROUGHNESS, s, ints, at, log, tuning.thetaError, t, rateNow, rateSum);
-    const mean = s[at + this.#roughMean];
-    const sd = Math.sqrt(s[at + this.#roughVariance]) + 0.1;
-    if (this.#on[QUIET] && t >= tuning.zFrom) this.#judgeZ(QUIET, s, ints, at, (mean - log) / sd, false, tuning.zQuiet, t, rateNow, rateSum);
-    this.#learnSlow(s, at + this.#roughMean, at + this.#roughVariance, log, t - 16);
-  }
-
-  #judgeLevel(s: Float32Array, ints: Int32Array, at: number, v: number, t: number, rateNow: number, rateSum: number): void {
-    const { tuning } = this;
-    const rate = t < 64 ? 1 / (t + 1) : 1 / 64;
-    s[at + this.#level64] += rate * (v - s[at + this.#level64]);
-    if (t < 64) return;
-    const level = s[at + this.#level64];
-    const sd = Math.sqrt(s[at + this.#levelVariance]);
-    const off = level - s[at + this.#levelMean];
-    if (this.#on[LEVEL] && t >= tuning.zFrom && sd > 0) {
-      this.#judgeZ(LEVEL, s, ints, at, (off < 0 ? -off : off) / sd, off > 0, tuning.zLevel, t, rateNow, rateSum);
+  /**
+   * Two states, the nearer of two running centres with hysteresis, and how long they last: a state that is left too early or
+   * not at all, a cycle that comes too soon or too late. Only regular cycles count.
+   */
+  #judgeStates(
+    s: Float32Array, ints: Int32Array, at: number, v: number, timestampMs: number, periodMs: number, logRatio: number, wide: Float64Array, w: number,
+    t: number, rateNow: number, rateSum: number,
+  ): void {
+    if (!this.#on[DWELL] && !this.#on[CYCLE]) return;
+    const lower = s[at + this.#lower];
+    const upper = s[at + this.#upper];
+    const state = ints[at + this.#state];
+    if (state === 0) {
+      if (v < lower) s[at + this.#lower] = v;
+      if (v > upper) s[at + this.#upper] = v;
+      if (t < 16) return;
+      ints[at + this.#state] = v > 0.5 * (s[at + this.#lower] + s[at + this.#upper]) ? 2 : 1;
+      wide[w + SWITCHED] = wide[w + ROSE] = timestampMs;
+      return;
     }
-    this.#learnSlow(s, at + this.#levelMean, at + this.#levelVariance, level, t - 64);
+    const span = upper - lower;
+    const centre = state === 1 ? at + this.#lower : at + this.#upper;
+    const off = v - s[centre];
+    s[centre] += 0.02 * (off > span ? span : off < -span ? -span : off);
+    if (logRatio > LOG_GAP) {
+      // What happened in a gap is not known: the state that it ends in is timed from here, and does not count.
+      wide[w + SWITCHED] = wide[w + ROSE] = timestampMs;
+      ints[at + this.#dwellCounts + 2] = -ints[at + this.#dwellCounts + 2];
+    }
+    if (!(span > 0) || !(periodMs > 0)) return;
+    const share = (v - lower) / span;
+    const next = state === 1 ? (share > 0.6 ? 2 : 1) : share < 0.4 ? 1 : 2;
+    const dwell = Math.log(1 + (timestampMs - wide[w + SWITCHED]) / periodMs);
+    const overdue = next === state;
+    this.#judgeDwell(DWELL, state - 1, s, ints, at, dwell, overdue, t, rateNow, rateSum);
+    if (overdue) return;
+    ints[at + this.#state] = next;
+    wide[w + SWITCHED] = timestampMs;
+    if (next === 1) return;
+    const cycle = Math.log(1 + (timestampMs - wide[w + ROSE]) / periodMs);
+    this.#judgeDwell(CYCLE, 2, s, ints, at, cycle, false, t, rateNow, rateSum);
+    wide[w + ROSE] = timestampMs;
   }
 
-  #learnSlow(s: Float32Array, mean: number, variance: number, v: number, t: number): void {
-    const rate = t < 2000 ? 1 / (t + 1) : 1 / 2000;
-    const off = v - s[mean];
-    s[mean] += rate * off;
-    s[variance] = (1 - rate) * (s[variance] + rate * off * off);
+  /** `which`: 0 lower state, 1 upper state, 2 cycle. While a time is still running (overdue) only its being too long tells anything. */
+  #judgeDwell(
+    channel: number, which: number, s: Float32Array, ints: Int32Array, at: number, log: number, running: boolean, t: number, rateNow: number, rateSum: number,
+  ): void {
+    const { tuning } = this;
+    const count = ints[at + this.#dwellCounts + which];
+    const mean = at + this.#dwells + 2 * which;
+    const spread = Math.sqrt(s[mean + 1]);
+    // A time of few readings is known to a reading only.
+    const sd = spread + 0.03 + 0.7 * Math.exp(-s[mean]);
+    const z = (log - s[mean]) / sd;
+    if (this.#on[channel] && count >= 5 && spread < tuning.regular && (z > 0 || !running)) {
+      this.#judgeZ(channel, s, ints, at, z < 0 ? -z : z, z > 0, tuning.zDwell, t, rateNow, rateSum);
+    }
+    if (running || !this.#learning) return;
+    ints[at + this.#dwellCounts + which] = count < 0 ? -count : count + 1;
+    if (count < 0) return;
+    const rate = count < 20 ? 1 / (count + 1) : 0.05;
+    const off = log - s[mean];
+    // An outlier moves the mean no further than three deviations.
+    const most = count < 5 ? Infinity : 3 * sd;
+    const held = off > most ? most : off < -most ? -most : off;
+    s[mean] += rate * held;
+    s[mean + 1] = (1 - rate) * (s[mean + 1] + rate * held * held);
   }
 
   #judgeZ(channel: number, s: Float32Array, ints: Int32Array, at: number, z: number, above: boolean, from: number, t: number, rateNow: number, rateSum: number): void {
@@ -292,6 +336,8 @@ export class Judge {
 
   #judgeRun(s: Float32Array, ints: Int32Array, at: number, equal: boolean, t: number, rateNow: number, rateSum: number): void {
     const run = equal ? ints[at + this.#run] + 1 : 0;
+    // A run that goes on counts once more only while it is short, or a stuck sensor would teach that it repeats itself.
+    if (run < 6) s[at + this.#repeats] += (t < 1000 ? 1 / (t + 1) : 0.001) * ((equal ? 1 : 0) - s[at + this.#repeats]);
     ints[at + this.#run] = run;
     this.finding.run = run;
     if (!equal || run < 6) return;
@@ -305,7 +351,10 @@ export class Judge {
     // The record before this run began is what counts; it is kept in the channel's peak word while the run lasts.
     if (run === 6 || s[c] === 0) s[c] = record > Math.log(6) ? record : Math.log(6);
     const unseen = t - ints[c + LATEST];
-    const odds = surprise(s, ints, c, length - s[c], t, rateNow, rateSum, this.#prior[STUCK], this.tuning, true);
+    // A sensor that hardly ever repeats a value does not do so six times by chance.
+    const share = 10 * s[at + this.#repeats] + 0.01;
+    const rarity = share < 1 ? -Math.log(share) : 0;
+    const odds = rarity + surprise(s, ints, c, length - s[c], t, rateNow, rateSum, this.#prior[STUCK], this.tuning, true);
     this.#offer(STUCK, odds, false, unseen);
   }
 
@@ -322,6 +371,7 @@ export class Judge {
     }
     const off = v - s[bin];
     this.#novel(TOD, s, ints, at, off, this.tuning.thetaError, t, rateNow, rateSum);
+    if (!this.#learning) return;
     const share = periodMs / HOUR_MEMORY_MS;
     s[bin] += (share > 0.3 ? 0.3 : share) * off;
   }

@@ -3,8 +3,8 @@ import type { Channel } from './tuning.js';
 
 /** What a channel's surprise looks like to people. */
 export const KIND_OF: Record<Channel, AnomalyKind> = {
-  x: 'spike', e1: 'spike', e8: 'shift', e32: 'drift', tod: 'pattern', roughness: 'variance', quiet: 'variance', level: 'drift',
-  stuck: 'stuck', dwell: 'pattern', cycle: 'pattern', phase: 'pattern',
+  x: 'spike', e1: 'spike', e8: 'shift', e32: 'drift', tod: 'pattern',
+  stuck: 'stuck', dwell: 'pattern', cycle: 'pattern',
 };
 
 /** What is known about an alarm when its reason is written. */
@@ -41,13 +41,9 @@ function explain(e: Evidence): string {
     case 'e8': return `the last 8 readings ran ${e.above ? 'above' : 'below'} the forecast as never in ${since}`;
     case 'e32': return `the last 32 readings ran ${e.above ? 'above' : 'below'} the forecast as never in ${since}`;
     case 'tod': return `${e.above ? 'too high' : 'too low'} for this hour of the day, as never in ${since}`;
-    case 'roughness': return `it fluctuates as never in ${since}`;
-    case 'quiet': return `it is calmer than it was in ${since}`;
-    case 'level': return `its level has moved ${e.above ? 'up' : 'down'} as never in ${since}`;
     case 'stuck': return `the same value ${e.run + 1} times in a row, the longest standstill in ${since}`;
     case 'dwell': return `it has not stayed in one state for so long in ${since}`;
     case 'cycle': return `its cycle is out of step as never in ${since}`;
-    case 'phase': return `it differs from one period ago as never in ${since}`;
     case 'limit': return 'beyond the limit that is set for it';
     case 'joint': return `${list(e.metrics ?? [])} do not go together as before`;
     case 'state': return `the device has left its normal state: ${list(e.metrics ?? [])}`;

@@ -1,5 +1,5 @@
 /** The channels of the detector: each a view of the series in which a fault of some kind is unlike anything before. */
-export const CHANNELS = ['x', 'e1', 'e8', 'e32', 'tod', 'roughness', 'quiet', 'level', 'stuck', 'dwell', 'cycle', 'phase'] as const;
+export const CHANNELS = ['x', 'e1', 'e8', 'e32', 'tod', 'stuck', 'dwell', 'cycle'] as const;
 export type Channel = (typeof CHANNELS)[number];
 
 /**
@@ -32,6 +32,9 @@ export interface Tuning {
   forget: number;
   /** Exponent of sigma in a forecast error. */
   sigmaExponent: number;
+  /** Log odds beyond which another channel supports the loudest, and how much of the excess counts. */
+  supportFrom: number;
+  supportWeight: number;
   /** A new alarm must be better than the last, which decays at 1/60 a reading, by this much. */
   repeatMargin: number;
   repeatDecay: number;
@@ -40,10 +43,9 @@ export interface Tuning {
   warmUp: number;
   /** Readings from which novelty is counted. */
   countFrom: number;
-  /** Readings from which z channels count. */
-  zFrom: number;
-  zLevel: number;
-  zQuiet: number;
+  zDwell: number;
+  /** Standard deviation of ln(cycle) up to which cycles are regular. */
+  regular: number;
   prior: Record<Channel, ChannelPrior>;
 }
 
@@ -55,29 +57,26 @@ export const DEFAULT_TUNING: Tuning = {
   rateWeight: 2,
   sizeWeight: 3,
   sizeSettling: 1400,
-  shapeLimit: 20,
+  shapeLimit: 3,
   forget: 1 / 3000,
   sigmaExponent: 0.15,
-  repeatMargin: 0.6,
+  supportFrom: 5,
+  supportWeight: 0.8,
+  repeatMargin: 1,
   repeatDecay: 1 / 60,
-  threshold: 7,
+  threshold: 10.4,
   warmUp: 100,
   countFrom: 48,
-  zFrom: 200,
-  zLevel: 3,
-  zQuiet: 2.5,
+  zDwell: 3,
+  regular: 0.3,
   prior: {
-    x: { a: 2, b: 0.2, offset: 0 },
-    e1: { a: 1, b: 0.2, offset: 0 },
-    e8: { a: 1.7, b: 0.15, offset: 0 },
+    x: { a: 2, b: 0.2, offset: 2 },
+    e1: { a: 1, b: 0.2, offset: 1.5 },
+    e8: { a: 1.7, b: 0.15, offset: 0.5 },
     e32: { a: 2, b: 0.16, offset: 0 },
     tod: { a: 2.4, b: 0.17, offset: 0 },
-    roughness: { a: 1.6, b: 0.07, offset: 0 },
-    quiet: { a: 0.3, b: 0.2, offset: 0 },
-    level: { a: 0.1, b: 0.3, offset: 0 },
     stuck: { a: 0.15, b: 0.5, offset: 0 },
-    dwell: { a: 0.3, b: 0.3, offset: 0 },
-    cycle: { a: 0.3, b: 0.3, offset: 0 },
-    phase: { a: 2, b: 0.2, offset: 0 },
+    dwell: { a: 0.03, b: 0.2, offset: 0 },
+    cycle: { a: 0.02, b: 0.3, offset: 0 },
   },
 };
