@@ -29,7 +29,14 @@ export class JournalReader {
     const taken: StoredRecord[] = [];
     while (this.next <= upTo) {
       const recent = this.journal.recent(this.next);
-      const record = recent ?? await this.#fromDisk(upTo);
+      let record = recent;
+      try {
+        record ??= await this.#fromDisk(upTo);
+      } catch (error) {
+        // What was taken counts as read: it is handed out, and the next call meets the error again.
+        if (taken.length === 0) throw error;
+        break;
+      }
       if (recent) this.#segment = undefined;
       if (!record) break;
       rows -= rowsOf(record);

@@ -50,8 +50,8 @@ export class SegmentReader {
   #chunk: Uint8Array = new Uint8Array(0);
   #chunkAt = 0;
   #chunkEndsFile = false;
-  /** Bytes that were stepped over before the last record returned: not zero where something is damaged. */
-  skippedBytes = 0;
+  /** The place that was read next when the chunk was loaded. */
+  #loadedFor = -1;
 
   constructor(private readonly disk: Disk, readonly segment: Segment, sequence = 0) {
     let at = 0;
@@ -66,13 +66,22 @@ export class SegmentReader {
 
   /** The next valid record and where it begins; undefined where only zeros or rubbish follow. Throws FORMAT_VERSION. */
   async next(): Promise<{ frame: Frame; at: number } | undefined> {
-    this.skippedBytes = 0;
     const from = this.#at;
+    const found = await this.#find(from);
+    if (found?.at === from || this.#loadedFor === from) return found;
+    // The bytes in hand may be older than the record: they were read when it was being written.
+    this.#chunk = new Uint8Array(0);
+    this.#chunkAt = from;
+    this.#chunkEndsFile = false;
+    this.#at = from;
+    return this.#find(from);
+  }
+
+  async #find(from: number): Promise<{ frame: Frame; at: number } | undefined> {
     for (;;) {
       const read = readFrame(this.#chunk, this.#at - this.#chunkAt);
       if (read.kind === 'frame') {
         const at = this.#at;
-        this.skippedBytes = at - from;
         this.#at += read.frame.record.length;
         mark(this.segment, read.frame.sequence, at);
         return { frame: read.frame, at };
@@ -109,6 +118,7 @@ export class SegmentReader {
   async #load(at: number, bytes: number): Promise<void> {
     this.#chunk = await this.disk.read(this.segment.name, at, bytes);
     this.#chunkAt = at;
+    this.#loadedFor = at;
     this.#chunkEndsFile = this.#chunk.length < bytes;
   }
 }
