@@ -2,7 +2,6 @@ import type { DuckDBAppender, DuckDBConnection, DuckDBVector } from '@duckdb/nod
 import { BIGINT, DOUBLE, DuckDBDataChunk, UINTEGER, UTINYINT, VARCHAR } from '@duckdb/node-api';
 import type { Batch } from '../../core/batch.js';
 import { FLAG } from '../../core/batch.js';
-import { GruardError } from '../../core/errors.js';
 import type { SeriesNames } from '../../core/results.js';
 
 /** DuckDB's vector size: the most rows that a chunk takes. */
@@ -36,6 +35,8 @@ export class ReadingsWriter {
   #storeNewestMs = -Infinity;
   #names: SeriesNames | undefined;
   #appender: DuckDBAppender | undefined;
+  /** Rows left out since nobody knows the name of their series: a device was retired, and gruard restarted, before its last readings got here. */
+  nameless = 0;
   /** Rows of the batch that go each way: `count` of each are in use. */
   #appended = new Uint32Array(1024);
   #staged = new Uint32Array(1024);
@@ -67,7 +68,9 @@ export class ReadingsWriter {
     let staged = 0;
     for (let row = 0; row < batch.n; row++) {
       const id = this.#idOf[batch.seriesId[row]];
-      if (batch.timestampMs[row] > this.#newestMs[id]) {
+      if (id === 0) {
+        this.nameless++;
+      } else if (batch.timestampMs[row] > this.#newestMs[id]) {
         this.#newestMs[id] = batch.timestampMs[row];
         this.#appended[appended++] = row;
       } else {
@@ -94,11 +97,11 @@ export class ReadingsWriter {
       if (this.#idOf[seriesId] === 0) unknown.add(seriesId);
     }
     if (unknown.size === 0) return;
-    const wanted = [...unknown].map((seriesId) => {
+    const wanted = [...unknown].flatMap((seriesId) => {
       const name = names.nameOf(seriesId);
-      if (!name) throw new GruardError('INTERNAL', `series ${seriesId} is in a batch and was never declared`);
-      return { n: seriesId, device: name.device, metric: name.metric, tags: JSON.stringify(name.tags) };
+      return name ? [{ n: seriesId, device: name.device, metric: name.metric, tags: JSON.stringify(name.tags) }] : [];
     });
+    if (wanted.length === 0) return;
     const found = await this.connection.runAndReadAll(`
       SELECT w.n::DOUBLE, series.id::DOUBLE, w.tags <> series.tags
       FROM (SELECT unnest(from_json($wanted, '[{"n":"UINTEGER","device":"VARCHAR","metric":"VARCHAR","tags":"VARCHAR"}]'), recursive := true)) w

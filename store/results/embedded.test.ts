@@ -97,14 +97,6 @@ describe('embedded store', () => {
     await store.close();
   });
 
-  test('a series that nobody declared is refused', async () => {
-    const store = await opened();
-    const rows = new Rows();
-    const batch = rows.batch([{ atMs: 1 }]);
-    await expect(store.write(batch, { nameOf: () => undefined }, 1)).rejects.toMatchObject({ code: 'INTERNAL' });
-    await store.close();
-  });
-
   test('with retention the file stops growing', async () => {
     const store = await opened();
     const rows = new Rows();

@@ -31,6 +31,11 @@ export class EmbeddedStore implements ResultStore {
 
   constructor(readonly options: EmbeddedOptions) {}
 
+  /** Rows that were left out since the name of their series is not known any more, since the start. */
+  get nameless(): number {
+    return this.#readings?.nameless ?? 0;
+  }
+
   async open(): Promise<void> {
     this.#closed = false;
     const database = await openDatabase(this.options);

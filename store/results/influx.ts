@@ -53,6 +53,11 @@ export class InfluxStore implements ResultStore {
     return this.#connection.beyondRetention;
   }
 
+  /** Rows that were left out since the name of their series is not known any more, since the start. */
+  get nameless(): number {
+    return this.#lines.nameless;
+  }
+
   /** Reads the cursor file. A server that is not there yet is no error: the first write says so. */
   async open(): Promise<void> {
     this.#closed = false;

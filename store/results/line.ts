@@ -1,6 +1,5 @@
 import type { Batch } from '../../core/batch.js';
 import { DEVICE_METRIC, FLAG } from '../../core/batch.js';
-import { GruardError } from '../../core/errors.js';
 import type { AnomalyEvent, HealthVerdict } from '../../core/event.js';
 import type { SeriesNames } from '../../core/results.js';
 
@@ -67,6 +66,8 @@ const MAX_PREFIXES = 200_000;
 export class ReadingLines {
   readonly #prefixes = new Map<number, string>();
   #names: SeriesNames | undefined;
+  /** Rows left out since nobody knows the name of their series: a device was retired, and gruard restarted, before its last readings got here. */
+  nameless = 0;
 
   /** What `lineOf` needs before each batch: names as they are now. */
   begin(batch: Batch, names: SeriesNames): void {
@@ -75,7 +76,7 @@ export class ReadingLines {
     this.#names = names;
   }
 
-  /** The line of a row, with its newline; empty where the row has no finite number. */
+  /** The line of a row, with its newline; empty where the row has no finite number, or its series no name. */
   lineOf(batch: Batch, row: number): string {
     const flags = batch.flags[row];
     const value = batch.value[row];
@@ -89,15 +90,19 @@ export class ReadingLines {
     }
     // What int64 nanoseconds cannot hold would be refused for ever, and all behind it.
     if (fields === '' || !(Math.abs(batch.timestampMs[row]) <= INFLUX_MAX_MS)) return '';
-    return `${this.#prefix(batch.seriesId[row])}${fields} ${batch.timestampMs[row]}\n`;
+    const prefix = this.#prefix(batch.seriesId[row]);
+    if (prefix === '') {
+      this.nameless++;
+      return '';
+    }
+    return `${prefix}${fields} ${batch.timestampMs[row]}\n`;
   }
 
   #prefix(seriesId: number): string {
     const known = this.#prefixes.get(seriesId);
     if (known !== undefined) return known;
     const name = this.#names!.nameOf(seriesId);
-    if (!name) throw new GruardError('INTERNAL', `series ${seriesId} is in a batch and was never declared`);
-    const prefix = seriesPrefix(name.device, name.metric, name.tags);
+    const prefix = name ? seriesPrefix(name.device, name.metric, name.tags) : '';
     this.#prefixes.set(seriesId, prefix);
     return prefix;
   }

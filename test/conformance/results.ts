@@ -246,6 +246,16 @@ export function resultStoreConformance(name: string, make: () => Promise<StorePl
       expect((await store.querySeries({ ...series, limit: 10 })).items.map((point) => point.actual)).toEqual([1, 20, 30]);
     });
 
+    test('rows whose series has no name any more are left out and counted, and hold nothing up', async () => {
+      const batch = rows.batch([{ atMs: T0 }, { metric: 'gone', atMs: T0 }, { atMs: T0 + 1 }]);
+      const gone = batch.seriesId[1];
+      await store.write(batch, { nameOf: (id) => (id === gone ? undefined : rows.fleet.nameOf(id)) }, 1);
+      expect(times(await store.querySeries({ ...series, limit: 10 }))).toEqual([0, 1]);
+      expect((store as ResultStore & { nameless: number }).nameless).toBe(1);
+      await store.write(rows.batch([{ atMs: T0 + 2 }]), { nameOf: () => undefined }, 2);
+      expect(await store.position()).toBe(2);
+    });
+
     test('an event is replaced by its id and comes back whole', async () => {
       const opened = anomaly({ id: 'e1' });
       await write([], { events: [opened] });
