@@ -1,3 +1,4 @@
+import type { DuckDBConnection } from '@duckdb/node-api';
 import type { Batch } from '../../core/batch.js';
 import { GruardError } from '../../core/errors.js';
 import type { AnomalyEvent, HealthVerdict } from '../../core/event.js';
@@ -106,6 +107,12 @@ export class EmbeddedStore implements ResultStore {
   async queryVerdicts(query: { device?: string; open?: boolean; limit: number; cursor?: string }): Promise<Page<HealthVerdict>> {
     await this.#ready();
     return this.#guarded(() => this.#queries!.queryVerdicts(query));
+  }
+
+  /** A connection of the caller's own, for long reads (export, migrate) that must not stand in the way of queries. The caller closes it. */
+  async connect(): Promise<DuckDBConnection> {
+    const { instance } = await this.#ready();
+    return this.#guarded(() => instance.connect());
   }
 
   async close(): Promise<void> {

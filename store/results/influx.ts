@@ -11,7 +11,8 @@ import { FleetMinutes } from './influx-fleet.js';
 import { InfluxQueries, tagIs, timeLiteral } from './influx-queries.js';
 import type { Preparation } from './influx-schema.js';
 import { prepareDatabase } from './influx-schema.js';
-import { eventLine, fleetLine, MEASUREMENT, ReadingLines, verdictLine } from './line.js';
+import type { FleetMinute } from './line.js';
+import { decodeName, eventLine, fleetLine, MEASUREMENT, ReadingLines, verdictLine } from './line.js';
 
 interface Cursor {
   version: 1;
@@ -78,8 +79,7 @@ export class InfluxStore implements ResultStore {
       const { next, changed } = this.#fleet.with(batch);
       try {
         await this.#writeReadings(batch, names);
-        const rest = [...batch.events.map(eventLine), ...batch.verdicts.map(verdictLine), ...changed.map(fleetLine)];
-        if (rest.length > 0) await this.#connection.write(rest.join(''));
+        await this.#writeRest(batch, changed);
       } catch (error) {
         // Someone may have dropped the database: look again before the next try.
         this.#preparation = undefined;
@@ -89,6 +89,27 @@ export class InfluxStore implements ResultStore {
       this.#fleet = next;
       this.#position = position;
     });
+  }
+
+  /** Writes results that do not come from the journal (migrate): counts no minutes and moves no position. */
+  load(batch: Batch, names: SeriesNames, minutes: readonly FleetMinute[] = []): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#prepared();
+      await this.#writeReadings(batch, names);
+      await this.#writeRest(batch, minutes);
+    });
+  }
+
+  /** Every series that has a reading. */
+  async series(): Promise<{ device: string; metric: string }[]> {
+    const found = new Map<string, { device: string; metric: string }>();
+    // A late reading alone has no score, the row of a device has no value.
+    for (const field of ['actual', 'anomaly_score']) {
+      for (const row of await this.#open(() => this.#connection.query(`SELECT last(${field}) FROM ${MEASUREMENT.readings} GROUP BY device, metric`))) {
+        found.set(JSON.stringify([row.device, row.metric]), { device: decodeName(row.device as string), metric: decodeName(row.metric as string) });
+      }
+    }
+    return [...found.values()].sort((a, b) => (a.device === b.device ? (a.metric < b.metric ? -1 : 1) : a.device < b.device ? -1 : 1));
   }
 
   expire(beforeMs: number): Promise<number> {
@@ -144,6 +165,11 @@ export class InfluxStore implements ResultStore {
       if (lines !== '') await this.#connection.write(lines);
     };
     await Promise.all(Array.from({ length: lanes }, (_, lane) => writeLane(lane)));
+  }
+
+  async #writeRest(batch: Batch, minutes: readonly FleetMinute[]): Promise<void> {
+    const lines = [...batch.events.map(eventLine), ...batch.verdicts.map(verdictLine), ...minutes.map(fleetLine)];
+    if (lines.length > 0) await this.#connection.write(lines.join(''));
   }
 
   /** DELETE knows tags and times but no fields, so the points are looked up first and removed one by one. */

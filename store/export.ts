@@ -1,0 +1,93 @@
+import { createWriteStream } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import type { DuckDBValue } from '@duckdb/node-api';
+import { GruardError, messageOf } from '../core/errors.js';
+import type { SeriesPoint } from '../core/results.js';
+import { EmbeddedStore } from './results/embedded.js';
+import type { InfluxStore } from './results/influx.js';
+
+export type ExportFormat = 'csv' | 'parquet';
+
+export interface ExportOptions {
+  path: string;
+  format: ExportFormat;
+  device?: string;
+  metric?: string;
+  /** Inclusive; epoch ms. */
+  startMs?: number;
+  /** Exclusive; epoch ms. */
+  endMs?: number;
+}
+
+/** Points that are read from InfluxDB at once. */
+const PAGE_POINTS = 10_000;
+
+/**
+ * Writes readings with their results to a file: `timestamp,device,metric,actual,yhat,yhat_lower,yhat_upper,anomaly_score,in_event`, by device, metric and time; timestamps
+ * are RFC 3339 in UTC (in Parquet: TIMESTAMP), empty where there is no value. The file appears whole or not at all. Returns its rows.
+ * Throws FILE_UNREADABLE where the file cannot be written, USAGE for Parquet from InfluxDB, STORE_*.
+ */
+export async function exportReadings(store: EmbeddedStore | InfluxStore, options: ExportOptions): Promise<number> {
+  const temporary = `${options.path}.part`;
+  try {
+    const rows = store instanceof EmbeddedStore ? await copyFromEmbedded(store, options, temporary) : await csvFromInflux(store, options, temporary);
+    await rename(temporary, options.path);
+    return rows;
+  } catch (error) {
+    await rm(temporary, { force: true });
+    if (error instanceof GruardError) throw error;
+    throw new GruardError('FILE_UNREADABLE', `${options.path}: ${messageOf(error).split('\n', 1)[0]}`, { cause: error });
+  }
+}
+
+async function copyFromEmbedded(store: EmbeddedStore, options: ExportOptions, path: string): Promise<number> {
+  const { device, metric, startMs: start, endMs: end } = options;
+  const filters = ([['device = $device', { device }], ['metric = $metric', { metric }], ['timestamp_ms >= $start', { start }], ['timestamp_ms < $end', { end }]] as const)
+    .filter(([, value]) => Object.values(value)[0] !== undefined);
+  const values = Object.assign({}, ...filters.map(([, value]) => value)) as Record<string, DuckDBValue>;
+  const csv = options.format === 'csv';
+  const connection = await store.connect();
+  try {
+    const copied = await connection.runAndReadAll(`
+      COPY (
+        SELECT ${csv ? `strftime(epoch_ms(timestamp_ms), '%Y-%m-%dT%H:%M:%S.%gZ')` : 'epoch_ms(timestamp_ms)'} AS "timestamp", device, metric, actual, yhat, yhat_lower, yhat_upper,
+          anomaly_score, ${csv ? '((flags & 4) <> 0)::INTEGER' : '(flags & 4) <> 0'} AS in_event
+        FROM readings JOIN series ON series.id = readings.series_id ${filters.length === 0 ? '' : `WHERE ${filters.map(([condition]) => condition).join(' AND ')}`}
+        ORDER BY device, metric, timestamp_ms
+      ) TO '${path.replaceAll(`'`, `''`)}' (FORMAT ${csv ? 'csv, HEADER' : 'parquet, COMPRESSION zstd'})`, values);
+    return Number(copied.getRows()[0][0]);
+  } finally {
+    connection.closeSync();
+  }
+}
+
+async function csvFromInflux(store: InfluxStore, options: ExportOptions, path: string): Promise<number> {
+  if (options.format !== 'csv') throw new GruardError('USAGE', 'Parquet is written from the embedded store alone: take --format csv');
+  let rows = 0;
+  async function* lines(): AsyncIterable<string> {
+    yield 'timestamp,device,metric,actual,yhat,yhat_lower,yhat_upper,anomaly_score,in_event\n';
+    for (const { device, metric } of await store.series()) {
+      if ((options.device ?? device) !== device || (options.metric ?? metric) !== metric) continue;
+      const name = `${csvText(device)},${csvText(metric)}`;
+      for (let cursor: string | undefined; ;) {
+        const page = await store.querySeries({ device, metric, startMs: options.startMs ?? Number.MIN_SAFE_INTEGER, endMs: options.endMs, limit: PAGE_POINTS, cursor });
+        rows += page.items.length;
+        yield page.items.map((point) => csvLine(name, point)).join('');
+        if (page.nextCursor === null) break;
+        cursor = page.nextCursor;
+      }
+    }
+  }
+  await pipeline(lines, createWriteStream(path));
+  return rows;
+}
+
+function csvLine(name: string, point: SeriesPoint): string {
+  const { timestampMs, actual, yhat, yhatLower, yhatUpper, anomalyScore, inEvent } = point;
+  return `${new Date(timestampMs).toISOString()},${name},${actual ?? ''},${yhat ?? ''},${yhatLower ?? ''},${yhatUpper ?? ''},${anomalyScore ?? ''},${inEvent ? 1 : 0}\n`;
+}
+
+function csvText(text: string): string {
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
