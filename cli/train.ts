@@ -57,7 +57,7 @@ async function train(options: TrainOptions): Promise<void> {
   const resume = saved?.checkpoint;
   const command = saved === undefined ? commandLine(options) : `${saved.command}; stopped at step ${saved.checkpoint.step}; gruard train --resume --steps ${options.steps}`;
   const settings = resume === undefined ? task.settings : { ...resume.settings, steps: task.settings.steps };
-  const progress = openProgress(settings.steps);
+  const progress = openProgress(settings.steps, resume?.step ?? 0);
   const interrupt = listenForInterrupt();
   const result = await runTraining({
     ...task, runtime, settings, resume, command,
@@ -110,13 +110,13 @@ function commandLine(options: TrainOptions): string {
 }
 
 /** A bar on a terminal, a line at each assessment elsewhere; on stderr. */
-function openProgress(steps: number): { at(point: LossPoint): void; stop(): void } {
+function openProgress(steps: number, from: number): { at(point: LossPoint): void; stop(): void } {
   const bar = new SingleBar({
     format: '{bar} {value}/{total} | loss {loss} | held out {heldOut} | ETA {eta_formatted}', stream: process.stderr, etaBuffer: 50, hideCursor: true,
   });
   let heldOut = '-';
   let smooth: number | undefined;
-  if (process.stderr.isTTY) bar.start(steps, 0, { loss: '-', heldOut });
+  if (process.stderr.isTTY) bar.start(steps, from, { loss: '-', heldOut });
   return {
     at(point) {
       smooth = smooth === undefined ? point.train : smooth + 0.05 * (point.train - smooth);
