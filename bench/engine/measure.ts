@@ -8,8 +8,8 @@ export interface Candidate {
 export interface Rates {
   /** Readings a second, one entry a round. */
   wall: number[];
-  /** Readings a second of CPU time, all threads of the process counted: what a busy machine leaves standing. */
-  cpu: number[];
+  /** The same of the round's fastest run, which a busy machine interrupts least. */
+  best: number[];
 }
 
 /**
@@ -17,33 +17,41 @@ export interface Rates {
  * the machine does meets all of them: ratios are to be taken round by round.
  */
 export async function interleave(candidates: Candidate[], rounds: number, millisEach: number): Promise<Map<string, Rates>> {
-  const rates = new Map<string, Rates>(candidates.map(({ name }) => [name, { wall: [], cpu: [] }]));
+  const rates = new Map<string, Rates>(candidates.map(({ name }) => [name, { wall: [], best: [] }]));
   for (const candidate of candidates) await rate(candidate, millisEach);
   for (let round = 0; round < rounds; round++) {
     for (const candidate of candidates) {
-      const { wall, cpu } = await rate(candidate, millisEach);
+      const { wall, best } = await rate(candidate, millisEach);
       rates.get(candidate.name)?.wall.push(wall);
-      rates.get(candidate.name)?.cpu.push(cpu);
+      rates.get(candidate.name)?.best.push(best);
     }
   }
   return rates;
 }
 
-async function rate({ run, readings }: Candidate, millis: number): Promise<{ wall: number; cpu: number }> {
+/** Runs that take less than this are timed several at once. */
+const SHORTEST_MILLIS = 0.3;
+
+async function rate({ run, readings }: Candidate, millis: number): Promise<{ wall: number; best: number }> {
   // Threads of the candidate before may still spin.
   await new Promise((resolve) => setTimeout(resolve, 5));
-  const usage = process.cpuUsage();
   const began = performance.now();
+  let now = began;
   let runs = 0;
-  let elapsed = 0;
-  while (elapsed < millis) {
-    const result = run();
-    if (result instanceof Promise) await result;
-    runs++;
-    elapsed = performance.now() - began;
+  let together = 1;
+  let shortest = Infinity;
+  while (now - began < millis) {
+    const before = now;
+    for (let i = 0; i < together; i++) {
+      const result = run();
+      if (result instanceof Promise) await result;
+    }
+    now = performance.now();
+    runs += together;
+    if (now - before < SHORTEST_MILLIS) together *= 2;
+    else shortest = Math.min(shortest, (now - before) / together);
   }
-  const { user, system } = process.cpuUsage(usage);
-  return { wall: (runs * readings * 1000) / elapsed, cpu: (runs * readings * 1e6) / (user + system) };
+  return { wall: (runs * readings * 1000) / (now - began), best: (readings * 1000) / shortest };
 }
 
 export function median(values: readonly number[]): number {
@@ -53,12 +61,17 @@ export function median(values: readonly number[]): number {
 }
 
 /** The median over rounds of a's rate over b's. */
-export function ratio(rates: Map<string, Rates>, a: string, b: string, by: keyof Rates = 'wall'): number {
-  const below = rates.get(b)?.[by] ?? [];
-  return median((rates.get(a)?.[by] ?? []).map((value, round) => value / below[round]));
+export function ratio(rates: Map<string, Rates>, a: string, b: string): number {
+  const below = rates.get(b)?.wall ?? [];
+  return median((rates.get(a)?.wall ?? []).map((value, round) => value / below[round]));
+}
+
+/** The same of the fastest runs of all rounds. */
+export function ratioAtBest(rates: Map<string, Rates>, a: string, b: string): number {
+  return Math.max(...(rates.get(a)?.best ?? [])) / Math.max(...(rates.get(b)?.best ?? []));
 }
 
 /** The median rate of a candidate. */
-export function typical(rates: Map<string, Rates>, name: string, by: keyof Rates = 'wall'): number {
-  return median(rates.get(name)?.[by] ?? []);
+export function typical(rates: Map<string, Rates>, name: string): number {
+  return median(rates.get(name)?.wall ?? []);
 }

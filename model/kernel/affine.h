@@ -1,7 +1,7 @@
 // out = bias + in * weights, the one product that every cell is made of.
 //
 // Weights are packed in panels of eight columns: panel p is [1 + K][8] floats, its first row the bias, so that a panel is
-// read straight through. `columns` is a multiple of 4; the last panel may be half used (its other columns are zero).
+// read straight through. `columns` is a multiple of 4: of the last panel, the left half only may be wanted.
 // Each sum runs over k in order with a multiply and then an add, in both loops below: a row's result does not depend on
 // which rows stand beside it, to the bit.
 #pragma once
@@ -11,7 +11,7 @@ enum { ROWS = 4, IN_STRIDE = 528, OUT_STRIDE = 1040 };  // IN: 256 + 256 and som
 
 // in: [4][IN_STRIDE], K used; out: [4][OUT_STRIDE]. Four rows by two vectors: eight sums in registers.
 static inline void affine_tile(const float *in, int K, const float *w, int columns, float *out) {
-  for (int j = 0; j < columns; j += 8, out += 8) {
+  for (; columns >= 8; columns -= 8, out += 8) {
     f4 a0 = load4(w), a1 = a0, a2 = a0, a3 = a0;
     f4 b0 = load4(w + 4), b1 = b0, b2 = b0, b3 = b0;
     w += 8;
@@ -27,6 +27,17 @@ static inline void affine_tile(const float *in, int K, const float *w, int colum
     }
     store4(out, a0), store4(out + OUT_STRIDE, a1), store4(out + 2 * OUT_STRIDE, a2), store4(out + 3 * OUT_STRIDE, a3);
     store4(out + 4, b0), store4(out + 4 + OUT_STRIDE, b1), store4(out + 4 + 2 * OUT_STRIDE, b2), store4(out + 4 + 3 * OUT_STRIDE, b3);
+  }
+  if (columns > 0) {
+    f4 a0 = load4(w), a1 = a0, a2 = a0, a3 = a0;
+    const float *x = in;
+    for (const float *end = in + K; x != end; x++) {
+      w += 8;
+      f4 u = load4(w);
+      a0 += (f4)wasm_v128_load32_splat(x) * u, a1 += (f4)wasm_v128_load32_splat(x + IN_STRIDE) * u;
+      a2 += (f4)wasm_v128_load32_splat(x + 2 * IN_STRIDE) * u, a3 += (f4)wasm_v128_load32_splat(x + 3 * IN_STRIDE) * u;
+    }
+    store4(out, a0), store4(out + OUT_STRIDE, a1), store4(out + 2 * OUT_STRIDE, a2), store4(out + 3 * OUT_STRIDE, a3);
   }
 }
 

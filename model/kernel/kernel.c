@@ -19,7 +19,7 @@ typedef struct {
   int stride;         // floats a slot in the arena
   int skip;           // the head reads the features as well
   int head_inputs;    // numbers the head reads from the last layer
-  const float *head;  // panels over [x if skip, y], `outputs` columns rounded up to 8
+  const float *head;  // panels over [x if skip, y], `outputs` columns rounded up to 4
   int layers;
   Layer layer[4];
 } Program;
@@ -99,7 +99,7 @@ static inline void run_head(const Program *p, int rows, const float *const *x, c
     copy(in + r * IN_STRIDE, x[r], I);
     copy(in + r * IN_STRIDE + I, y[r], p->head_inputs);
   }
-  affine(rows, K, p->head, (p->outputs + 7) & ~7);
+  affine(rows, K, p->head, (p->outputs + 3) & ~3);
   for (int r = 0; r < rows; r++) copy(outputs + r * p->outputs, gate + r * OUT_STRIDE, p->outputs);
 }
 
