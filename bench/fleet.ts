@@ -2,9 +2,9 @@ import { parseArgs } from 'node:util';
 import { ABLATIONS, BASELINES, SHIPPED, detectorNamed } from './detectors.js';
 import type { FleetOptions } from './fleet/build.js';
 import { evaluateClean } from './fleet/clean.js';
-import { describeClean, describeDevices, describeFaults, describeValve, flattenClean, flattenDevices, flattenFaults, flattenValve } from './fleet/describe.js';
+import { describeClean, describeDevices, describeFaults, describeMisses, describeValve, flattenClean, flattenDevices, flattenFaults, flattenValve } from './fleet/describe.js';
 import { evaluateDevices } from './fleet/devices.js';
-import { evaluateFleet } from './fleet/evaluate.js';
+import { evaluateFleet, fleetOf } from './fleet/evaluate.js';
 import type { FleetReport } from './fleet/evaluate.js';
 import { evaluateValve } from './fleet/valve.js';
 import { jsonLine } from './table.js';
@@ -18,6 +18,7 @@ const USAGE = `Scores the detector on generated fleets with labelled faults.
   --parts LIST    of ${PARTS.join(',')} (default: all)
   --detector LIST compared on the faults: gruard (allowing one false alarm in 2,057 readings), shipped (allowing 0.07 a series and day), baselines, ablations
                   (all of them: ablations): ${[...Object.keys(ABLATIONS), ...Object.keys(BASELINES)].join(', ')}
+  --misses N      the first detector's N plainest misses, with the values around them
   --json          figures of the first detector as one JSON object on the last line`;
 
 async function main(): Promise<void> {
@@ -25,7 +26,7 @@ async function main(): Promise<void> {
     options: {
       split: { type: 'string', default: 'development' }, series: { type: 'string', default: '6' }, seed: { type: 'string', default: '0' },
       parts: { type: 'string', default: PARTS.join(',') }, detector: { type: 'string', default: 'gruard,shipped,ew_zscore' },
-      json: { type: 'boolean' }, help: { type: 'boolean' },
+      misses: { type: 'string', default: '0' }, json: { type: 'boolean' }, help: { type: 'boolean' },
     },
   });
   const { split } = options;
@@ -36,11 +37,11 @@ async function main(): Promise<void> {
   }
   const names = options.detector.split(',').flatMap((name) => (name === 'ablations' ? Object.keys(ABLATIONS) : [name]));
   const fleet: FleetOptions = { split, seriesPerFamily: Number(options.series), seed: Number(options.seed) };
-  const figures = await run(names, options.parts.split(','), fleet);
+  const figures = await run(names, options.parts.split(','), fleet, Number(options.misses));
   if (options.json) process.stdout.write(`${jsonLine(figures)}\n`);
 }
 
-async function run(names: string[], parts: string[], fleet: FleetOptions): Promise<Record<string, number>> {
+async function run(names: string[], parts: string[], fleet: FleetOptions, misses: number): Promise<Record<string, number>> {
   const figures: Record<string, number> = {};
   const first = detectorNamed(names[0]);
   const seed = (fleet.seed ?? 0) + (fleet.split === 'held_back' ? 1000 : 0);
@@ -52,6 +53,7 @@ async function run(names: string[], parts: string[], fleet: FleetOptions): Promi
     const reports: FleetReport[] = [];
     for (const name of names) reports.push(await evaluateFleet(detectorNamed(name), fleet));
     show(describeFaults(names, reports), flattenFaults(reports[0]));
+    if (misses > 0) show(describeMisses(reports[0], fleetOf(fleet), misses), {});
   }
   if (parts.includes('clean')) {
     const report = await evaluateClean(names[0] === 'gruard' ? SHIPPED : first, fleet);

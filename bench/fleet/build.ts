@@ -7,7 +7,7 @@ import { drawTimes } from '../../model/train/generator/sampling.js';
 import type { BenchFamily, FamilyGroup } from './families.js';
 import { DEVELOPMENT_FAMILIES, HELD_BACK_FAMILIES } from './families.js';
 import type { Difficulty, Fault, FaultKind, Texture } from './faults.js';
-import { DIFFICULTIES, FAULT_KINDS, faultFrom, faultRows, injectFault, textureOf } from './faults.js';
+import { DIFFICULTIES, FAULT_KINDS, faultFrom, faultRows, injectFault, isVisible, textureOf } from './faults.js';
 
 /** A series of the benchmark, with the faults that were put into it (none in a clean one). */
 export interface FleetSeries {
@@ -37,6 +37,8 @@ export interface FleetOptions {
 const SPLIT_SEED = { development: 0x51ee7, held_back: 0xb1d5 };
 /** Rows around a fault that are free of other faults, so that each detection has one cause. */
 const CLEARANCE_ROWS = 120;
+/** Another place or kind is tried where a fault would not show (a cycle missed on a day off, a fall of what is 0 already). */
+const PLACE_ATTEMPTS = 5;
 /** Nothing is judged before: a detector may warm up. */
 export const JUDGED_FROM_ROW = 150;
 
@@ -98,10 +100,19 @@ function placeFaults(values: Float64Array, used: Map<string, number>, random: Ra
   const faults: Fault[] = [];
   for (let k = 0; k < count; k++) {
     const low = Math.round(from + k * stretch);
-    const fault = placeFault(texture, low, Math.round(low + stretch) - CLEARANCE_ROWS, used, random);
-    if (fault) faults.push(fault);
+    for (let attempt = 0; attempt < PLACE_ATTEMPTS; attempt++) {
+      const fault = placeFault(texture, low, Math.round(low + stretch) - CLEARANCE_ROWS, used, random);
+      if (!fault) break;
+      const faulty = Float64Array.from(values);
+      injectFault(faulty, fault, texture, random);
+      if (!isVisible(values, faulty, fault, texture)) continue;
+      values.set(faulty);
+      faults.push(fault);
+      const key = `${fault.kind} ${fault.difficulty}`;
+      used.set(key, (used.get(key) ?? 0) + 1);
+      break;
+    }
   }
-  for (const fault of faults) injectFault(values, fault, texture, random);
   return faults;
 }
 
@@ -114,7 +125,6 @@ function placeFault(texture: Texture, low: number, high: number, used: Map<strin
     const first = Math.max(low, Math.ceil(faultFrom(kind, texture)));
     if (rows === 0 || first + rows > high) continue;
     const start = first + Math.floor(random() * (high - first - rows + 1));
-    used.set(`${kind} ${difficulty}`, rarity(kind, difficulty) + 1);
     return { kind, difficulty, start, end: start + rows - 1 };
   }
   return undefined;

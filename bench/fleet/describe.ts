@@ -1,7 +1,9 @@
 import { table } from '../table.js';
 import type { CleanReport } from './clean.js';
 import type { DeviceReport } from './devices.js';
+import type { FleetSeries } from './build.js';
 import type { FleetReport } from './evaluate.js';
+import type { CaughtFault } from './judge.js';
 import type { ValveReport } from './valve.js';
 
 /** Tables for people, and the same figures flat for programs. */
@@ -38,6 +40,21 @@ function compare(by: keyof typeof BY, names: string[], reports: FleetReport[]): 
       key, first.atRate[by][key].faults, first.atProduct[by][key].recall, first.atProduct[by][key].medianDelay, ...reports.map((r) => r.atRate[by][key].recall),
     ]),
   ]);
+}
+
+/** The faults that are missed at one false alarm in 2,000 readings, easy ones and low peaks first, with the values around their start. */
+export function describeMisses(report: FleetReport, fleet: readonly FleetSeries[], count: number): string {
+  const { faults, threshold } = report.atRate;
+  const rank = (fault: CaughtFault): number => ['easy', 'medium', 'hard'].indexOf(fault.difficulty) * 100 + fault.peak;
+  const missed = faults.filter((fault) => fault.delay < 0).sort((a, b) => rank(a) - rank(b));
+  const lines = missed.slice(0, count).map((fault) => {
+    const { values, periodS } = fleet.find((one) => one.name === fault.series)!;
+    const around = (from: number, to: number): string => [...values.subarray(Math.max(0, from), to)].map((x) => Number(x.toPrecision(5))).join(' ');
+    return `${fault.series} (${values.length} readings, ${periodS} s): ${fault.difficulty} ${fault.kind} ${fault.start}-${fault.end}, peak ${(fault.peak / threshold).toFixed(2)} of the threshold\n`
+      + `    ${around(fault.start - 8, fault.start)} | ${around(fault.start, fault.start + 8)}`;
+  });
+  const near = missed.filter((fault) => fault.peak > 0.9 * threshold).length;
+  return [`Missed: ${missed.length} of ${faults.length}, ${near} of them by less than a tenth of the threshold`, ...lines].join('\n');
 }
 
 export function flattenFaults(report: FleetReport): Record<string, number> {

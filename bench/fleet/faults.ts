@@ -82,8 +82,8 @@ export function injectFault(values: Float64Array, fault: Fault, texture: Texture
 
 function inject(x: Float64Array, fault: Fault, texture: Texture, random: Random): void {
   const { start, end, difficulty } = fault;
-  const sign = random() < 0.5 ? -1 : 1;
   const rows = end - start + 1;
+  const sign = directionOf(x, fault, texture, random);
   switch (fault.kind) {
     case 'spike': {
       const height = sign * size('spike', difficulty, texture);
@@ -102,7 +102,7 @@ function inject(x: Float64Array, fault: Fault, texture: Texture, random: Random)
     }
     case 'leak': {
       // One way only, slower than a drift; repaired at the end.
-      const height = (texture.counter ? 1 : -1) * 1.6 * size('shift', difficulty, texture);
+      const height = (texture.counter || sign > 0 ? 1 : -1) * 1.6 * size('shift', difficulty, texture);
       for (let t = start; t <= end; t++) x[t] += (height * (t - start + 1)) / rows;
       return;
     }
@@ -125,6 +125,12 @@ function inject(x: Float64Array, fault: Fault, texture: Texture, random: Random)
   }
 }
 
+/** Up or down (a leak down); up where the readings cannot go far enough below zero. */
+function directionOf(x: Float64Array, { kind, difficulty, start }: Fault, texture: Texture, random: Random): number {
+  const sign = kind === 'leak' || random() < 0.5 ? -1 : 1;
+  return texture.positive && x[start] < size(kind === 'spike' ? 'spike' : 'shift', difficulty, texture) ? 1 : sign;
+}
+
 /** The cycle does not come: its lowest tenth (a rest) stands in its place; in hard ones 60 % of its height is missing. */
 function missCycles(x: Float64Array, { start, end, difficulty }: Fault, texture: Texture, random: Random): void {
   const cycle = Math.round(texture.cycle);
@@ -145,6 +151,21 @@ function keepKind(x: Float64Array, { kind, start, end }: Fault, { whole, positiv
     if (whole) x[t] = Math.round(x[t]);
     if (positive) x[t] = Math.max(0, x[t]);
   }
+}
+
+/** Whether the fault changes the readings at all: by a tenth of the range, and three times the noise, at its largest; a cycle's by half of that on average. */
+export function isVisible(clean: Float64Array, faulty: Float64Array, { kind, start, end }: Fault, texture: Texture): boolean {
+  const step = (x: Float64Array, t: number): number => (texture.counter ? x[t] - x[t - 1] : x[t]);
+  let largest = 0;
+  let mean = 0;
+  for (let t = start; t <= end; t++) {
+    const change = Math.abs(step(faulty, t) - step(clean, t));
+    largest = Math.max(largest, change);
+    mean += change / (end - start + 1);
+  }
+  if (kind === 'stuck') return mean > 0;
+  const least = Math.max(0.1 * texture.range, 3 * texture.noise);
+  return kind === 'missed_cycle' || kind === 'phase' ? mean > least / 2 : largest > least;
 }
 
 /** Measures a clean series. */
