@@ -3,7 +3,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { buildServer, listen } from './api/server.js';
 import { Board, type BoardDocument } from './board.js';
 import type { Config } from './config/schema.js';
-import type { Batch } from './core/batch.js';
 import { systemClock, type Clock } from './core/clock.js';
 import { messageOf } from './core/errors.js';
 import { Fleet } from './core/fleet.js';
@@ -20,6 +19,7 @@ import type { IngestStages } from './ingest/inlet.js';
 import { Intake } from './ingest/intake.js';
 import { MqttSource } from './ingest/mqtt.js';
 import { Sequencer } from './ingest/sequence.js';
+import { followAlerts, followStore } from './followers.js';
 import { CommittedFeed } from './live.js';
 import { chooseBackend } from './model/backends/choose.js';
 import type { BackendName } from './model/backends/index.js';
@@ -30,14 +30,11 @@ import { healthOf, measuresOf, type Vitals } from './vitals.js';
 import { Service } from './service.js';
 import { DeadLetters } from './store/deadletter.js';
 import { RealDisk } from './store/disk/real.js';
-import { Follower } from './store/follower.js';
 import { Journal } from './store/journal.js';
 import { lockDataDir } from './store/lock.js';
 import { replay } from './store/replay.js';
-import { EmbeddedStore } from './store/results/embedded.js';
-import { InfluxStore } from './store/results/influx.js';
 import { Snapshots } from './store/snapshot.js';
-import { apiOptionsOf, brokerSettingsOf, decoderSettingsOf, detectorOptionsOf, limitsOf, mqttSettingsOf } from './wiring.js';
+import { apiOptionsOf, brokerSettingsOf, decoderSettingsOf, detectorOptionsOf, embeddedStoreOf, influxStoreOf, limitsOf, mqttSettingsOf } from './wiring.js';
 
 /** A running gruard. */
 export interface Gruard {
@@ -49,9 +46,7 @@ export interface Gruard {
   close(): Promise<void>;
 }
 
-const MIB = 1_048_576;
-/** Commits are written to the store together; what was acknowledged is to be seen there within a second. */
-const STORE_LINGER_MS = 100;
+/** How long a stop waits for a follower that is behind. */
 const CATCH_UP_MS = 1500;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -95,7 +90,7 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
     documents: detector.documents,
     fleetDocument: () => board.document(),
   });
-  const store = openStore(config);
+  const store: ResultStore = config.store.kind === 'embedded' ? embeddedStoreOf(config) : influxStoreOf(config, join(config.data_dir, 'cursors', 'influxdb.json'));
   await store.open();
   closing.push(() => store.close());
   // A journal that was removed must not give out again the sequences that the store has seen.
@@ -115,7 +110,9 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
   snapshots.start(config.journal.snapshot_interval_ms);
   closing.push(() => snapshots.stop());
 
-  const followers = [storeFollower(store, journal, fleet)];
+  const alerting = followAlerts(config, journal, log);
+  for (const alerts of alerting.alerts) closing.push(() => alerts.close());
+  const followers = [followStore(store, journal, fleet), ...alerting.followers];
   for (const follower of followers) {
     follower.start();
     // What is committed goes to the store while we wait for it, but not for long: it is in the journal, and the next start goes on from there.
@@ -140,7 +137,7 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
     closing.push(() => source.pause());
   }
 
-  const vitals: Vitals = { startedMs, nowMs: () => clock.nowMs(), fleet, board, pipeline, journal, snapshots, deadLetters, sources, followers, reasons };
+  const vitals: Vitals = { startedMs, nowMs: () => clock.nowMs(), fleet, board, pipeline, journal, snapshots, deadLetters, sources, followers, alerts: alerting.alerts, reasons };
   const service = new Service({
     fleet, board, detector, pipeline, results: store, live, clock,
     submit: (payload) => http.submit(payload),
@@ -177,11 +174,6 @@ async function restore({ journal, snapshots, pipeline, board, log }: { journal: 
   if (loaded.devices > 0 || records > 0) log.info('state restored', { devices: loaded.devices, series: loaded.series, replayed_records: records });
 }
 
-function storeFollower(store: ResultStore, journal: Journal, fleet: Fleet): Follower {
-  const target = { position: () => store.position(), apply: (batch: Batch, position: number) => store.write(batch, fleet, position) };
-  return new Follower({ name: store.name, journal, target, lingerMs: STORE_LINGER_MS });
-}
-
 /** The backend that was asked for, or the one that a short measurement at the first start preferred. */
 async function backendOf(config: Config, log: Log): Promise<BackendName> {
   if (config.model.backend !== 'auto') return config.model.backend;
@@ -189,15 +181,6 @@ async function backendOf(config: Config, log: Log): Promise<BackendName> {
   const { backend, reason } = await chooseBackend(network, join(config.data_dir, 'backend.json'));
   log.info('model', { backend, reason });
   return backend;
-}
-
-function openStore(config: Config): ResultStore {
-  const { kind, influxdb, retention_days: days } = config.store;
-  if (kind === 'embedded') return new EmbeddedStore({ path: join(config.data_dir, 'results.duckdb'), memoryLimitMb: Math.round(config.store.memory_bytes / MIB) });
-  return new InfluxStore({
-    url: influxdb.url, database: influxdb.database, username: influxdb.username || undefined, password: influxdb.password || undefined, token: influxdb.token || undefined,
-    cursorPath: join(config.data_dir, 'cursors', 'influxdb.json'), retentionDays: days === 0 ? null : days,
-  });
 }
 
 /** Removes what is older than the retention, every hour. Returns what ends it. */

@@ -1,3 +1,4 @@
+import type { Alerts } from './alert/alerts.js';
 import { messageOf } from './core/errors.js';
 import type { Fleet } from './core/fleet.js';
 import { REASONS, type ReasonCounters } from './core/reasons.js';
@@ -23,6 +24,7 @@ export interface Vitals {
   deadLetters: DeadLetters;
   sources: readonly Source[];
   followers: readonly Follower[];
+  alerts: readonly Alerts[];
   reasons: ReasonCounters;
 }
 
@@ -32,7 +34,7 @@ type Check = HealthReport['checks'][number];
 const LAG_MS = 10_000;
 
 export function healthOf(vitals: Vitals): HealthReport {
-  const checks: Check[] = [flowCheck(vitals), journalCheck(vitals.journal), snapshotCheck(vitals.snapshots), ...vitals.followers.map(followerCheck), ...vitals.sources.map(sourceCheck)];
+  const checks: Check[] = [flowCheck(vitals), journalCheck(vitals.journal), snapshotCheck(vitals.snapshots), ...vitals.followers.map(followerCheck), ...vitals.alerts.map(alertCheck), ...vitals.sources.map(sourceCheck)];
   const worst = checks.some((check) => check.status === 'failing') ? 'failing' : checks.some((check) => check.status === 'degraded') ? 'degraded' : 'ok';
   return {
     status: worst,
@@ -66,6 +68,12 @@ function followerCheck(follower: Follower): Check {
   return { name, status: 'ok', detail: `${lagRecords} records behind` };
 }
 
+function alertCheck(alerts: Alerts): Check {
+  const { name, pending, lastError } = alerts.status();
+  if (lastError !== null && pending > 0) return { name: `alerts ${name}`, status: 'degraded', detail: `${pending} notifications wait: ${lastError}` };
+  return { name: `alerts ${name}`, status: 'ok', detail: `${pending} notifications wait` };
+}
+
 function sourceCheck(source: Source): Check {
   const { state, detail, address } = source.status();
   return { name: `source ${source.name}`, status: state === 'connected' ? 'ok' : 'degraded', detail: `${state}: ${address}${detail ? ` (${detail})` : ''}` };
@@ -97,6 +105,9 @@ export function measuresOf(vitals: Vitals): Measure[] {
     labelled('gruard_follower_lag_records', 'Journal records a follower has not taken yet.', 'gauge', followers.map((f) => ({ labels: { follower: f.name }, value: f.status().lagRecords }))),
     labelled('gruard_follower_lag_seconds', 'For how long a follower has not been at the end of the journal.', 'gauge',
       followers.map((f) => ({ labels: { follower: f.name }, value: f.status().lagMs / 1000 }))),
+    labelled('gruard_alerts_sent_total', 'Notifications that a sink has taken.', 'counter', vitals.alerts.map((a) => ({ labels: { sink: a.name }, value: a.status().sent }))),
+    labelled('gruard_alerts_refused_total', 'Notifications that the peer of a sink refused for good.', 'counter', vitals.alerts.map((a) => ({ labels: { sink: a.name }, value: a.status().refused }))),
+    labelled('gruard_alerts_waiting', 'Notifications that wait to be sent.', 'gauge', vitals.alerts.map((a) => ({ labels: { sink: a.name }, value: a.status().pending }))),
     labelled('gruard_follower_poison_records_total', 'Records that a follower set aside.', 'counter', followers.map((f) => ({ labels: { follower: f.name }, value: f.status().poisonRecords }))),
   ];
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { hashToken, type ApiOptions } from './api/server.js';
 import type { Config } from './config/schema.js';
 import { GruardError, messageOf } from './core/errors.js';
@@ -9,6 +10,10 @@ import type { MqttSettings } from './ingest/mqtt.js';
 import type { BackendName } from './model/backends/index.js';
 import type { DetectorOptions } from './model/detector.js';
 import type { DetectorSettings } from './model/settings.js';
+import { EmbeddedStore } from './store/results/embedded.js';
+import { InfluxStore } from './store/results/influx.js';
+
+const MIB = 1_048_576;
 
 /** The settings of each stage, from the sections of the configuration. */
 
@@ -71,6 +76,18 @@ export function mqttSettingsOf(config: Config): MqttSettings | undefined {
     ca: pem(m.ca_file, 'mqtt.ca_file'), cert: pem(m.cert_file, 'mqtt.cert_file'), key: pem(m.key_file, 'mqtt.key_file'),
     unacknowledgedMessages: m.unacknowledged_messages,
   };
+}
+
+export function embeddedStoreOf(config: Config): EmbeddedStore {
+  return new EmbeddedStore({ path: join(config.data_dir, 'results.duckdb'), memoryLimitMb: Math.round(config.store.memory_bytes / MIB) });
+}
+
+export function influxStoreOf(config: Config, cursorPath: string): InfluxStore {
+  const { influxdb, retention_days: days } = config.store;
+  return new InfluxStore({
+    url: influxdb.url, database: influxdb.database, username: influxdb.username || undefined, password: influxdb.password || undefined, token: influxdb.token || undefined,
+    cursorPath, retentionDays: days === 0 ? null : days,
+  });
 }
 
 /** @throws GruardError TOKEN_REQUIRED where anybody could reach the API. */

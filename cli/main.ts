@@ -9,6 +9,8 @@ import type { DemoOptions } from './demo.js';
 import type { DoctorOptions } from './doctor.js';
 import { withConfig, type CommonOptions } from './options.js';
 import type { ReplayOptions } from './replay.js';
+import type { ExportOptions, StoreOptions } from './store.js';
+import { trainCommand } from './train.js';
 
 /** Each command's code is loaded when it is run: `gruard --help` starts none of the engine. */
 function program(): Command {
@@ -50,9 +52,30 @@ function program(): Command {
     .option('-n, --limit <n>', 'at the most', Number, 20)
     .option('--json', 'print JSON lines')
     .action(async (options: DeadLetterOptions) => (await import('./deadletter.js')).listDeadLetters(options));
+  const alert = gruard.command('alert').description('alert sinks');
+  withConfig(alert.command('test').description('send a test notification to every sink of the settings').argument('[sink]', 'only this one'))
+    .action(async (sink: string | undefined, options: CommonOptions) => (await import('./alert.js')).testAlerts(sink, options));
+  const store = gruard.command('store').description('the result store');
+  withConfig(store.command('migrate').description('copy the embedded store to the InfluxDB of the settings; gruard must not be running'))
+    .option('--json', 'print the summary as JSON')
+    .action(async (options: StoreOptions) => (await import('./store.js')).migrateStore(options));
+  withConfig(gruard.command('export').description('write stored results to a file; gruard must not be running with the embedded store'))
+    .requiredOption('-o, --out <file>', 'file to write')
+    .option('--format <format>', 'csv or parquet', 'csv')
+    .option('--device <device>', 'only this device')
+    .option('--metric <metric>', 'only this metric')
+    .option('--start <time>', 'RFC 3339, inclusive')
+    .option('--end <time>', 'RFC 3339, exclusive')
+    .action(async (options: ExportOptions) => (await import('./store.js')).exportStore(options));
+  const model = gruard.command('model').description('weights of the predictor');
+  model.command('list').description('the weights files in a folder').argument('[folder]', 'default: the shipped ones')
+    .option('--json', 'print JSON').action(async (folder: string | undefined, options: { json?: boolean }) => (await import('./model.js')).listModels(folder, options));
+  model.command('show').description('what a weights file says of itself').argument('[file]', 'default: the shipped one')
+    .option('--json', 'print JSON').action(async (file: string | undefined, options: { json?: boolean }) => (await import('./model.js')).showModel(file, options));
   withConfig(gruard.command('doctor').description('check this installation and every connection that the settings name'))
     .option('--json', 'print JSON')
     .action(async (options: DoctorOptions) => (await import('./doctor.js')).doctor(options));
+  gruard.addCommand(trainCommand());
   return gruard;
 }
 

@@ -1,0 +1,17 @@
+import { shippedFile } from '../core/paths.js';
+import { parameterCount, stateSize } from '../model/network.js';
+import { listWeights, readWeights } from '../model/weights.js';
+import { table } from './text.js';
+
+/** `gruard model list [FOLDER]`. */
+export async function listModels(folder: string | undefined, options: { json?: boolean }): Promise<void> {
+  const listing = await listWeights(folder ?? shippedFile('model/weights'));
+  process.stdout.write(options.json ? `${JSON.stringify(listing)}\n` : `${table(['file', 'about'], listing.map(({ path, ...about }) => [path, JSON.stringify(about)]))}\n`);
+}
+
+/** `gruard model show [FILE]`. */
+export async function showModel(file: string | undefined, options: { json?: boolean }): Promise<void> {
+  const network = await readWeights(file ?? shippedFile('model/weights/default.safetensors'));
+  const about = { config: network.config, parameters: parameterCount(network.config), state_floats: stateSize(network.config), metadata: network.metadata };
+  process.stdout.write(`${options.json ? JSON.stringify(about) : JSON.stringify(about, null, 2)}\n`);
+}

@@ -1,0 +1,71 @@
+import { join } from 'node:path';
+import { GruardError } from '../core/errors.js';
+import { exportReadings, type ExportFormat } from '../store/export.js';
+import { lockDataDir } from '../store/lock.js';
+import { migrate } from '../store/migrate.js';
+import { embeddedStoreOf, influxStoreOf } from '../wiring.js';
+import { configOf, type CommonOptions } from './options.js';
+import { Progress } from './progress.js';
+
+export interface StoreOptions extends CommonOptions {
+  json?: boolean;
+}
+
+export interface ExportOptions extends CommonOptions {
+  out: string;
+  format: string;
+  device?: string;
+  metric?: string;
+  start?: string;
+  end?: string;
+}
+
+/** `gruard store migrate`: embedded to InfluxDB. A store can be copied only while no gruard writes to it. */
+export async function migrateStore(options: StoreOptions): Promise<void> {
+  const config = configOf(options);
+  const lock = await lockDataDir(config.data_dir);
+  const from = embeddedStoreOf(config);
+  const to = influxStoreOf(config, join(config.data_dir, 'cursors', 'influxdb.json'));
+  const progress = new Progress('copying');
+  try {
+    await from.open();
+    await to.open();
+    const done = await migrate(from, to, { onProgress: ({ readings, readingsTotal }) => progress.update(readings / Math.max(1, readingsTotal), readings) });
+    progress.end();
+    process.stdout.write(options.json
+      ? `${JSON.stringify({ readings: done.readings, events: done.events, verdicts: done.verdicts })}\n`
+      : `${done.readings} readings, ${done.events} events and ${done.verdicts} verdicts copied; set store.kind to influxdb and start gruard\n`);
+  } finally {
+    progress.end();
+    await from.close();
+    await to.close();
+    await lock.release();
+  }
+}
+
+/** `gruard export`. */
+export async function exportStore(options: ExportOptions): Promise<void> {
+  const config = configOf(options);
+  if (options.format !== 'csv' && options.format !== 'parquet') throw new GruardError('USAGE', '--format: csv or parquet expected');
+  const format: ExportFormat = options.format;
+  const embedded = config.store.kind === 'embedded';
+  const lock = embedded ? await lockDataDir(config.data_dir) : undefined;
+  const store = embedded ? embeddedStoreOf(config) : influxStoreOf(config, join(config.data_dir, 'cursors', 'influxdb.json'));
+  try {
+    await store.open();
+    const rows = await exportReadings(store, {
+      path: options.out, format, device: options.device, metric: options.metric, startMs: timeOf(options.start, '--start'), endMs: timeOf(options.end, '--end'),
+    });
+    process.stdout.write(`${rows} readings written to ${options.out}\n`);
+  } finally {
+    await store.close();
+    await lock?.release();
+  }
+}
+
+function timeOf(text: string | undefined, option: string): number | undefined {
+  if (text === undefined) return undefined;
+  const ms = Date.parse(text);
+  if (Number.isNaN(ms)) throw new GruardError('USAGE', `${option}: an RFC 3339 time expected`);
+  return ms;
+}
