@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { ApiOptions } from '../../api/options.js';
 import { buildServer, hashToken, listen } from '../../api/server.js';
 import { buildPage, chromiumPath, launch } from './browser.js';
+import { tooFaint } from './contrast.js';
 import { FakeService } from './fake-service.js';
 
 const NOW = Date.UTC(2026, 0, 31, 12);
@@ -144,6 +145,22 @@ describe.skipIf(chromiumPath === undefined)('the page', () => {
     expect(command).toContain(`curl ${url}v1/readings`);
     await service.submit(Buffer.from('{"device":"oven3","metrics":{"temperature":21.4}}'), 'json');
     await page.getByRole('link', { name: /oven3/ }).waitFor();
+  });
+
+  it('can be read, light and dark', async () => {
+    await serve(12);
+    const { id } = service.addFault(fault('pump-001', 'flow'), 'critical');
+    service.addFault(fault('pump-002', 'flow'), 'warning');
+    service.addFault(fault('meter-001', 'load_kw'), 'info');
+    service.addVerdict({ id: 'v', device: 'meter-002', metric: null, kind: 'silent', sinceMs: NOW, untilMs: null, reason: 'no reading for 47 min' });
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      for (const [hash, ready] of [['#/', '.tile.unhealthy'], [`#/device/pump-001?event=${encodeURIComponent(id)}`, '.event'], ['#/device/meter-002', '.verdict']]) {
+        await page.goto(url + hash);
+        await page.locator(ready).waitFor();
+        expect(await tooFaint(page), `${colorScheme} ${hash}`).toEqual([]);
+      }
+    }
   });
 
   it('fits 400 pixels and works by keyboard alone', async () => {

@@ -34,9 +34,10 @@ export function DevicePage({ name, eventId }: { name: string; eventId: string | 
   useEffect(() => {
     if (newestMs > 0) group.show(range);
   }, [group, range.minMs, range.maxMs]);
+  const loaded = device !== null;
   useEffect(() => {
-    if (event) setZoom(around(event));
-  }, [event?.id]);
+    if (event && device) setZoom(around(event, device.series.find((series) => series.id === event.metric)?.period_ms ?? 0));
+  }, [event?.id, loaded]);
   useEffect(() => void loadHistory(name), [name]);
   const close = (): void => { location.hash = deviceHref(name); };
   useEscape(eventId !== null ? close : zoom ? () => setZoom(null) : null);
@@ -100,11 +101,11 @@ function orderOf(device: DeviceDetail, event: AnomalyEvent | null): string[] {
   return [...device.metrics, ...whole].map((metric, i) => ({ metric, i })).sort((a, b) => rank(a.metric) - rank(b.metric) || a.i - b.i).map(({ metric }) => metric);
 }
 
-/** With half its length to either side, at least an hour, but not into the future. */
-function around(event: AnomalyEvent): Range {
+/** With half its length to either side, at least an hour and some tens of readings, but not into the future. */
+function around(event: AnomalyEvent, periodMs: number): Range {
   const from = Date.parse(event.opened_at);
   const to = event.resolved_at ? Date.parse(event.resolved_at) : Math.max(nowMs.value, from);
-  const pad = Math.max(60 * MINUTE, (to - from) / 2);
+  const pad = Math.max(60 * MINUTE, 40 * periodMs, (to - from) / 2);
   return { minMs: from - pad, maxMs: Math.min(to + pad, Math.max(nowMs.value, to) + 5 * MINUTE) };
 }
 
