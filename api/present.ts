@@ -60,7 +60,7 @@ export const deviceDetail = (d: CoreDetail): Static<typeof DeviceDetail> => ({
   series: d.series.map((s) => ({
     id: s.metric,
     last: s.last && { timestamp: formatTime(s.last.timestampMs), actual: finite(s.last.actual), anomaly_score: finite(s.last.anomalyScore) ?? 0 },
-    period_ms: finite(s.periodMs),
+    period_ms: s.periodMs === null ? null : finite(Math.round(s.periodMs)),
     readings: s.readings,
     warm_up: warmUp(s.warmUp),
   })),

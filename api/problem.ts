@@ -27,7 +27,7 @@ export function problemOf(thrown: unknown): Problem {
 }
 
 export function problem(code: ErrorCode, detail: string, status: number = ERRORS[code].status): Problem {
-  return { type: `/docs/errors.md#${code.toLowerCase()}`, title: STATUS_CODES[status] ?? 'Error', status, detail, code, next: ERRORS[code].next };
+  return { type: `urn:gruard:problem:${code.toLowerCase()}`, title: STATUS_CODES[status] ?? 'Error', status, detail, code, next: ERRORS[code].next };
 }
 
 function validationDetail(error: Partial<FastifyError>): string {

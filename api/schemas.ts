@@ -26,7 +26,7 @@ const VERDICT_KINDS: readonly VerdictKind[] = ['silent', 'stuck', 'flapping', 'c
 const STATUSES: readonly DeviceStatus[] = ['ok', 'warming_up', 'anomalous', 'unhealthy'];
 
 export const Problem = Type.Object({
-  type: Type.String({ description: 'A URI reference for the kind of problem.' }),
+  type: Type.String({ description: 'A URI for the kind of problem: `urn:gruard:problem:` and the code in lower case.' }),
   title: Type.String(),
   status: Type.Integer(),
   detail: Type.String({ description: 'What happened.' }),
