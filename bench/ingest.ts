@@ -1,8 +1,9 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { parseArgs } from 'node:util';
-import { connectAsync, type MqttClient } from 'mqtt';
+import { connectAsync } from 'mqtt';
 import { Mosquitto, mosquittoPath } from '../test/servers/mosquitto.js';
 import type { ConsumerFigures, ConsumerTask } from './ingest/consumer.js';
+import { RawPublisher } from './ingest/publisher.js';
 import { jsonLine, table } from './table.js';
 
 /**
@@ -71,21 +72,6 @@ function message(i: number, devices: number, metrics: number): { topic: string; 
   return { topic: `plant/line${device % 8}/machine${device}`, payload: `{"timestamp":${START_MS + turn * 10_000}${fields}}` };
 }
 
-/** Publishes messages [from, to) with a bounded window, as fast as the broker takes them. */
-async function publish(client: MqttClient, from: number, to: number, qos: 0 | 1, devices: number, metrics: number): Promise<void> {
-  let inFlight = 0;
-  let wake: (() => void) | undefined;
-  for (let i = from; i < to; i++) {
-    const { topic, payload } = message(i, devices, metrics);
-    inFlight++;
-    client.publish(topic, payload, { qos }, () => {
-      if (--inFlight < 500) wake?.();
-    });
-    if (inFlight >= 1000) await new Promise<void>((resolve) => { wake = resolve; });
-  }
-  while (inFlight > 0) await new Promise<void>((resolve) => { wake = resolve; });
-}
-
 const median = (numbers: number[]): number => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
 const quantile = (sorted: Float64Array, q: number): number => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
 
@@ -96,13 +82,14 @@ const metrics = Number(options.metrics);
 /** Readings a CPU second of one consumer; the first part warms it up. */
 async function throughput(kind: 'bare' | 'gruard', qos: 0 | 1): Promise<ConsumerFigures> {
   const mosquitto = await Mosquitto.start();
-  const client = await connectAsync(mosquitto.url, { clientId: 'publisher' });
+  const publisher = await RawPublisher.connect(mosquitto.port);
   const consumer = await Consumer.start({ kind, url: mosquitto.url, qos });
   const warmUp = Math.floor(messages / 4);
-  await consumer.measure(warmUp, () => publish(client, 0, warmUp, qos, devices, metrics));
-  const figures = await consumer.measure(messages, () => publish(client, warmUp, warmUp + messages, qos, devices, metrics));
+  const ith = (i: number): { topic: string; payload: string } => message(i, devices, metrics);
+  await consumer.measure(warmUp, () => publisher.publish(0, warmUp, qos, ith));
+  const figures = await consumer.measure(messages, () => publisher.publish(warmUp, warmUp + messages, qos, ith));
   await consumer.end();
-  await client.endAsync(true);
+  publisher.end();
   await mosquitto.remove();
   return figures;
 }
@@ -146,12 +133,12 @@ async function latency(seconds: number): Promise<{ p50: number; p99: number; per
 /** Memory of gruard with that many series, four a device, each of which has had some readings. */
 async function memory(series: number): Promise<number> {
   const mosquitto = await Mosquitto.start();
-  const client = await connectAsync(mosquitto.url, { clientId: 'publisher' });
+  const publisher = await RawPublisher.connect(mosquitto.port);
   const consumer = await Consumer.start({ kind: 'gruard', url: mosquitto.url, qos: 1 });
   const total = (series / 4) * 4;
-  const figures = await consumer.measure(total, () => publish(client, 0, total, 1, series / 4, 4));
+  const figures = await consumer.measure(total, () => publisher.publish(0, total, 1, (i) => message(i, series / 4, 4)));
   await consumer.end();
-  await client.endAsync(true);
+  publisher.end();
   await mosquitto.remove();
   return figures.rssBytes;
 }

@@ -19,16 +19,6 @@ export interface IngestStages {
   limits: Limits;
 }
 
-interface Item<T> {
-  topic: string;
-  /** undefined once it is drained: only the token is still needed. */
-  payload: Uint8Array | undefined;
-  bytes: number;
-  receivedMs: number;
-  retained: boolean;
-  token: T;
-}
-
 /**
  * The queue that every source has: payloads from their arrival until they are durable, in order. A place in it is a ticket: [settled, drained) is
  * with the pipeline, [drained, received) waits. It never refuses: whoever pushes asks `overfull` and slows its peer.
@@ -39,8 +29,14 @@ export class Inlet<T> {
   #drained = 0;
   #settled = 0;
   #bytes = 0;
-  /** A ring: the item with ticket t is at t & mask. */
-  #ring: (Item<T> | undefined)[] = new Array<Item<T> | undefined>(1024).fill(undefined);
+  /** Rings in columns: what has ticket t is at t & mask. A payload is let go once it is drained; only its token is still needed. */
+  #capacity = 1024;
+  #topics = ring<string | undefined>(this.#capacity);
+  #payloads = ring<Uint8Array | undefined>(this.#capacity);
+  #tokens = ring<T | undefined>(this.#capacity);
+  #sizes: Uint32Array = new Uint32Array(this.#capacity);
+  /** Epoch ms; below 0 for a retained message. */
+  #times: Float64Array = new Float64Array(this.#capacity);
   /** The payload at `#drained`, where it is only partly with the pipeline. */
   #staged: StagedPayload | undefined;
 
@@ -75,19 +71,25 @@ export class Inlet<T> {
   }
 
   push(topic: string, payload: Uint8Array, receivedMs: number, token: T, retained = false): void {
-    if (this.unsettled === this.#ring.length) this.#grow();
+    if (this.unsettled === this.#capacity) this.#grow();
+    const at = this.received & (this.#capacity - 1);
     const bytes = payload.length + topic.length + 64;
     this.#bytes += bytes;
-    this.#ring[this.received & (this.#ring.length - 1)] = { topic, payload, bytes, receivedMs, retained, token };
+    this.#topics[at] = topic;
+    this.#payloads[at] = payload;
+    this.#tokens[at] = token;
+    this.#sizes[at] = bytes;
+    this.#times[at] = retained ? -receivedMs : receivedMs;
     this.received++;
   }
 
   /** As core/source.ts. */
   drain(sink: ReadingSink): number {
     while (this.#drained < this.received && !sink.full) {
-      const item = this.#ring[this.#drained & (this.#ring.length - 1)]!;
-      if (!this.#take(item, sink)) break;
-      item.payload = undefined;
+      const at = this.#drained & (this.#capacity - 1);
+      if (!this.#take(at, sink)) break;
+      this.#payloads[at] = undefined;
+      this.#topics[at] = undefined;
       this.#drained++;
     }
     return this.#drained;
@@ -95,57 +97,77 @@ export class Inlet<T> {
 
   /** Hands out the tokens up to this ticket, in order. */
   settle(ticket: number, each: (token: T) => void): void {
-    const mask = this.#ring.length - 1;
     const to = Math.min(ticket, this.#drained);
     while (this.#settled < to) {
-      const at = this.#settled & mask;
-      const item = this.#ring[at]!;
-      this.#ring[at] = undefined;
-      this.#bytes -= item.bytes;
+      const token = this.#release(this.#settled);
       this.#settled++;
-      each(item.token);
+      each(token);
     }
   }
 
   /** Takes back what no batch holds yet, e.g. to refuse it at a shutdown. */
   discardWaiting(each: (token: T) => void): void {
-    const mask = this.#ring.length - 1;
     while (this.received > this.#drained) {
       this.received--;
-      const item = this.#ring[this.received & mask]!;
-      this.#ring[this.received & mask] = undefined;
-      this.#bytes -= item.bytes;
-      each(item.token);
+      each(this.#release(this.received));
     }
     this.#staged = undefined;
   }
 
   /** Returns false where the sink was full before the payload's end. */
-  #take(item: Item<T>, sink: ReadingSink): boolean {
+  #take(at: number, sink: ReadingSink): boolean {
     const { intake, decoder, limits } = this.#stages;
-    const payload = item.payload!;
-    intake.open(this.#source, item.topic, payload);
+    const payload = this.#payloads[at]!;
+    const topic = this.#topics[at]!;
+    const time = this.#times[at];
+    intake.open(this.#source, topic, payload);
     let done = true;
     // A reading takes at least two bytes, and a sink that is not full has room for a device's metrics.
     if (this.#staged === undefined && payload.length <= 2 * limits.metricsPerDevice) {
-      decoder.decode(item.topic, payload, item.receivedMs, sink, item.retained);
+      decoder.decode(topic, payload, Math.abs(time), sink, time < 0);
     } else {
       if (this.#staged === undefined) {
         this.#staged = new StagedPayload();
-        decoder.decode(item.topic, payload, item.receivedMs, this.#staged, item.retained);
+        decoder.decode(topic, payload, Math.abs(time), this.#staged, time < 0);
       }
       done = this.#staged.pour(sink);
       if (done) this.#staged = undefined;
     }
-    this.#taken?.(item.token, intake);
+    this.#taken?.(this.#tokens[at]!, intake);
     intake.close();
     return done;
   }
 
-  #grow(): void {
-    const old = this.#ring;
-    const ring = new Array<Item<T> | undefined>(old.length * 2).fill(undefined);
-    for (let t = this.#settled; t < this.received; t++) ring[t & (ring.length - 1)] = old[t & (old.length - 1)];
-    this.#ring = ring;
+  #release(ticket: number): T {
+    const at = ticket & (this.#capacity - 1);
+    const token = this.#tokens[at]!;
+    this.#tokens[at] = undefined;
+    this.#payloads[at] = undefined;
+    this.#topics[at] = undefined;
+    this.#bytes -= this.#sizes[at];
+    return token;
   }
+
+  #grow(): void {
+    const old = { capacity: this.#capacity, topics: this.#topics, payloads: this.#payloads, tokens: this.#tokens, sizes: this.#sizes, times: this.#times };
+    this.#capacity *= 2;
+    this.#topics = ring(this.#capacity);
+    this.#payloads = ring(this.#capacity);
+    this.#tokens = ring(this.#capacity);
+    this.#sizes = new Uint32Array(this.#capacity);
+    this.#times = new Float64Array(this.#capacity);
+    for (let ticket = this.#settled; ticket < this.received; ticket++) {
+      const from = ticket & (old.capacity - 1);
+      const to = ticket & (this.#capacity - 1);
+      this.#topics[to] = old.topics[from];
+      this.#payloads[to] = old.payloads[from];
+      this.#tokens[to] = old.tokens[from];
+      this.#sizes[to] = old.sizes[from];
+      this.#times[to] = old.times[from];
+    }
+  }
+}
+
+function ring<V>(capacity: number): V[] {
+  return new Array<V>(capacity).fill(undefined as V);
 }

@@ -47,6 +47,7 @@ export class MqttSource implements Source {
   /** The stream of the connection now; acknowledgements are only good on the connection on which the message came. */
   #tap: PublishTap | undefined;
   #connection = 0;
+  #receivedMs = 0;
   #wake: () => void = () => undefined;
   /** Nothing more is read: too much is undurable. */
   #held = false;
@@ -138,13 +139,14 @@ export class MqttSource implements Source {
 
   /** Has mqtt.js make its streams with a tap in them. `streamBuilder` is private there: the version is pinned, and the conformance suite holds it. */
   #install(client: MqttClient): void {
-    const build = client['streamBuilder'];
+    const build = client['streamBuilder'] as (self: MqttClient) => Duplex;
     client['streamBuilder'] = (self: MqttClient) => {
       const connection = ++this.#connection;
       this.#held = false;
-      this.#tap = new PublishTap(build(self) as Duplex, {
+      this.#tap = new PublishTap(build(self), {
         mqtt5: this.#settings.version === '5',
         maxPayloadBytes: this.#payloadBytes,
+        onPiece: () => { this.#receivedMs = this.#clock.nowMs(); },
         onPublish: (topic, payload, packetId, retain) => this.#receive(topic, payload, packetId < 0 ? NO_ACK : connection * 65536 + packetId, retain),
       });
       return this.#tap;
@@ -154,7 +156,7 @@ export class MqttSource implements Source {
   /** Returns false where no more is wanted for now. */
   #receive(topic: string, payload: Buffer, token: number, retain: boolean): boolean {
     if (this.#paused) return true;
-    this.#inlet.push(topic, payload, this.#clock.nowMs(), token, retain);
+    this.#inlet.push(topic, payload, this.#receivedMs, token, retain);
     this.#wake();
     this.#held = this.#inlet.overfull;
     return !this.#held;
@@ -224,6 +226,6 @@ export function withoutPassword(url: string): string {
 }
 
 /** A refused connection to a name with two addresses is an AggregateError without a message. */
-function describe(error: Error & { code?: unknown }): string {
+function describe(error: Error & { code?: string | number }): string {
   return error.message || String(error.code ?? error.name);
 }

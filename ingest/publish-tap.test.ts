@@ -85,7 +85,7 @@ describe('the tap', () => {
       const stream = Buffer.concat(given.flatMap((message, i) => [publish(message, properties), others[i % others.length]]));
       const chunks: Buffer[] = [];
       for (let at = 0; at < stream.length;) {
-        const size = sizes.next().value;
+        const size = sizes.next().value as number;
         chunks.push(stream.subarray(at, at + size));
         at += size;
       }

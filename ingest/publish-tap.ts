@@ -10,6 +10,8 @@ export interface TapOptions {
   mqtt5: boolean;
   /** Of a larger payload only the first bytes are kept (one more than this), so that it is seen to be too large. */
   maxPayloadBytes: number;
+  /** Called once before the messages of a piece of the stream. */
+  onPiece?: () => void;
   onPublish: OnPublish;
 }
 
@@ -89,6 +91,7 @@ export class PublishTap extends Duplex {
       this.#keep(chunk);
       p = this.#gather();
     }
+    this.#options.onPiece?.();
     let at = 0;
     try {
       while (at < p.length && !this.#held && !this.destroyed) {
@@ -192,26 +195,31 @@ function malformed(what: string): Error {
 }
 
 const CACHE_SIZE = 65_536;
-const LONGEST_CACHED = 256;
+const LONGEST_CACHED = 96;
 
 /** Topics come again and again: the same bytes give the very same string, whose hash V8 already knows. One place for each hash, the newest wins. */
 class TopicCache {
-  readonly #bytes: (Buffer | undefined)[] = new Array<Buffer | undefined>(CACHE_SIZE).fill(undefined);
+  /** [CACHE_SIZE * LONGEST_CACHED] the bytes of each topic. */
+  readonly #bytes = new Uint8Array(CACHE_SIZE * LONGEST_CACHED);
+  /** [CACHE_SIZE] how many of them there are; 0 for none. */
+  readonly #lengths = new Uint8Array(CACHE_SIZE);
   readonly #texts: string[] = new Array<string>(CACHE_SIZE).fill('');
 
   text(p: Buffer, start: number, end: number): string {
     const n = end - start;
-    if (n > LONGEST_CACHED) return p.toString('utf8', start, end);
+    if (n > LONGEST_CACHED || n === 0) return p.toString('utf8', start, end);
     let h = 0x811c9dc5;
     for (let i = start; i < end; i++) h = Math.imul(h ^ p[i], 0x01000193);
-    const at = (h ^ (h >>> 16)) & (CACHE_SIZE - 1);
-    const known = this.#bytes[at];
-    if (known !== undefined && known.length === n) {
+    const place = (h ^ (h >>> 16)) & (CACHE_SIZE - 1);
+    const at = place * LONGEST_CACHED;
+    const bytes = this.#bytes;
+    if (this.#lengths[place] === n) {
       let i = 0;
-      while (i < n && known[i] === p[start + i]) i++;
-      if (i === n) return this.#texts[at];
+      while (i < n && bytes[at + i] === p[start + i]) i++;
+      if (i === n) return this.#texts[place];
     }
-    this.#bytes[at] = Buffer.from(p.subarray(start, end));
-    return this.#texts[at] = p.toString('utf8', start, end);
+    bytes.set(p.subarray(start, end), at);
+    this.#lengths[place] = n;
+    return this.#texts[place] = p.toString('utf8', start, end);
   }
 }

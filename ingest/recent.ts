@@ -7,36 +7,33 @@ const WAYS = 4;
  */
 export class RecentReadings {
   readonly #mask: number;
-  /** [buckets * WAYS], newest first within a bucket; series id 0 is never given out and means empty. */
-  readonly #seriesId: Uint32Array;
-  readonly #timestampMs: Float64Array;
-  readonly #value: Float64Array;
+  /** [buckets * WAYS * 3]: series id, timestamp, value of each entry together, so that one is one line of the cache; series id 0 means empty. */
+  readonly #entries: Float64Array;
+  /** [buckets] the entry of each bucket that is written next. */
+  readonly #next: Uint8Array;
 
   /** `buckets` is a power of two. */
   constructor(buckets = 32_768) {
     this.#mask = buckets - 1;
-    this.#seriesId = new Uint32Array(buckets * WAYS);
-    this.#timestampMs = new Float64Array(buckets * WAYS);
-    this.#value = new Float64Array(buckets * WAYS);
+    this.#entries = new Float64Array(buckets * WAYS * 3);
+    this.#next = new Uint8Array(buckets);
   }
 
   add(seriesId: number, timestampMs: number, value: number): void {
-    const at = this.#bucket(seriesId, timestampMs);
-    for (let i = at + WAYS - 1; i > at; i--) {
-      this.#seriesId[i] = this.#seriesId[i - 1];
-      this.#timestampMs[i] = this.#timestampMs[i - 1];
-      this.#value[i] = this.#value[i - 1];
-    }
-    this.#seriesId[at] = seriesId;
-    this.#timestampMs[at] = timestampMs;
-    this.#value[at] = value;
+    const bucket = this.#bucket(seriesId, timestampMs);
+    const way = this.#next[bucket];
+    this.#next[bucket] = (way + 1) & (WAYS - 1);
+    const at = (bucket * WAYS + way) * 3;
+    this.#entries[at] = seriesId;
+    this.#entries[at + 1] = timestampMs;
+    this.#entries[at + 2] = value;
   }
 
   /** The value that was seen at this time, or undefined. */
   find(seriesId: number, timestampMs: number): number | undefined {
-    const at = this.#bucket(seriesId, timestampMs);
-    for (let i = at; i < at + WAYS; i++) {
-      if (this.#seriesId[i] === seriesId && this.#timestampMs[i] === timestampMs) return this.#value[i];
+    const from = this.#bucket(seriesId, timestampMs) * WAYS * 3;
+    for (let at = from; at < from + WAYS * 3; at += 3) {
+      if (this.#entries[at] === seriesId && this.#entries[at + 1] === timestampMs) return this.#entries[at + 2];
     }
     return undefined;
   }
@@ -48,6 +45,6 @@ export class RecentReadings {
     h ^= h >>> 15;
     h = Math.imul(h, 0xc2b2ae35);
     h ^= h >>> 13;
-    return (h & this.#mask) * WAYS;
+    return h & this.#mask;
   }
 }

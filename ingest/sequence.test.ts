@@ -180,7 +180,10 @@ describe('order', () => {
   });
 
   it('keeps its place over a snapshot', () => {
-    for (let i = 0; i < 5000; i++) send(`d${i}`, T0 + i, { a: i }) || sequencer.attach(batch = new Batch(2000));
+    for (let i = 0; i < 5000; i++) {
+      if (sequencer.full) sequencer.attach(batch = new Batch(2000));
+      send(`d${i}`, T0 + i, { a: i });
+    }
     const bytes = new Uint8Array(16 * fleet.seriesTop + 3);
     for (let slot = 0; slot < fleet.seriesTop; slot++) sequencer.state.write(slot, bytes, 3 + 16 * slot);
     const restored = new Sequencer(fleet, intake, { clock, time: 'event', limits: DEFAULT_LIMITS });

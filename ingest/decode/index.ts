@@ -60,7 +60,10 @@ export class Decoder {
     this.#output.open(message, sink);
     let first = 0;
     while (first < payload.length && payload[first] <= 0x20) first++;
-    const dialect = this.#dialects.find((d) => d.matches(payload, payload[first]))!;
-    dialect.decode(message, this.#output);
+    for (const dialect of this.#dialects) {
+      if (!dialect.matches(payload, payload[first])) continue;
+      dialect.decode(message, this.#output);
+      return;
+    }
   }
 }

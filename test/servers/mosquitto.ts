@@ -46,7 +46,7 @@ export class Mosquitto {
     writeFileSync(join(dir, 'mosquitto.conf'), `${config.join('\n')}\n`);
     const child = spawn(mosquittoPath, ['-c', join(dir, 'mosquitto.conf')], { stdio: ['ignore', 'ignore', 'pipe'] });
     let log = '';
-    child.stderr!.on('data', (chunk: Buffer) => { log += chunk.toString(); });
+    child.stderr.on('data', (chunk: Buffer) => { log += chunk.toString(); });
     await reachable(port, child, () => log);
     return new Mosquitto(port, dir, child.pid!, child);
   }
