@@ -1,12 +1,18 @@
 import { shippedFile } from '../core/paths.js';
 import { parameterCount, stateSize } from '../model/network.js';
-import { listWeights, readWeights } from '../model/weights.js';
+import { listWeights, readWeights, type WeightsListing } from '../model/weights.js';
 import { table } from './text.js';
 
 /** `gruard model list [FOLDER]`. */
 export async function listModels(folder: string | undefined, options: { json?: boolean }): Promise<void> {
   const listing = await listWeights(folder ?? shippedFile('model/weights'));
-  process.stdout.write(options.json ? `${JSON.stringify(listing)}\n` : `${table(['file', 'about'], listing.map(({ path, ...about }) => [path, JSON.stringify(about)]))}\n`);
+  process.stdout.write(options.json ? `${JSON.stringify(listing)}\n` : `${table(['name', 'network', 'made by'], listing.map(row))}\n`);
+}
+
+function row({ name, network, problem }: WeightsListing): string[] {
+  if (!network) return [name, 'unusable', problem ?? ''];
+  const { layers, inputs, horizons } = network.config;
+  return [name, `${layers.map(({ cell, units }) => `${cell} ${units}`).join(' + ')}, ${inputs} inputs, horizons ${horizons.join('/')}`, network.metadata.command ?? ''];
 }
 
 /** `gruard model show [FILE]`. */
