@@ -27,7 +27,7 @@ const SERIES_WORDS = BOXES + noveltyWords(INTERVALS);
 
 // Words of a device.
 const D_ROUND = 0; // int: messages judged
-const D_LOG_MEAN = 1; // of ln R, R the root mean square of the metrics' OFF
+const D_LOG_MEAN = 1; // of ln R, R the cubic mean of the metrics' |OFF|
 const D_LOG_VARIANCE = 2;
 const D_STATE = 3; // int: 1 while the device's state is abnormal
 const D_JOINT = 4; // int: index + 1 of the metric whose tie to its partner is broken
@@ -37,14 +37,20 @@ const D_RATE = 7; // G of calibration.ts
 const DEVICE_WORDS = 8;
 
 const SETTLED_READINGS = 100;
-const STATE_FROM = 220;
-const STATE_ON = 1.5;
+const STATE_FROM = 250;
+/** The start of a device teaches what is usual; from then on it is learned slowly, so that a fault of minutes hardly counts. */
+const START_READINGS = 400;
+const SLOW_READINGS = 4000;
+const STATE_ON = 1.2;
 const STATE_OFF = 0.8;
-const NINETY_NINE = 2.326;
+/** Standard deviations of ln R to its 99th percentile; R's logarithm has a shorter tail than the normal's 2.33. */
+const NINETY_NINE = 2;
 const PAIR_RATE = 1 / 400;
 const TRIAL_READINGS = 200;
 const STRONG = 0.7;
 const JOINT_CALM = 8;
+/** What a clean tie is expected to show: calibration.ts. */
+const TIE_PRIOR = { a: 1.7, b: 0.15, offset: 0 };
 
 /** What a message said of its device as a whole. */
 export interface JointFinding {
@@ -63,7 +69,7 @@ export interface JointFinding {
  * Ties: each metric keeps one partner, the one of those tried so far with the strongest correlation, and a residual
  * against it; a novel residual is a broken tie. Another metric is tried every 200 readings.
  *
- * State: R, the root mean square over the metrics of (EW-10 - EW-100) in their usual spread. It is on above 1.5 times the
+ * State: R, the cubic mean over the metrics of |EW-10 - EW-100| in their usual spread. It is on above 1.2 times the
  * 99th percentile of R, off below 0.8 of that; the slow means stand still in between, so a state that lasts stays on.
  */
 export class Joint {
@@ -109,9 +115,9 @@ export class Joint {
     if (!held) s[at + SLOW] += (n < 100 ? 1 / (n + 1) : 0.01) * (v - s[at + SLOW]);
     const off = s[at + FAST] - s[at + SLOW];
     if (!held && n >= 20) {
-      const rate = n < 1020 ? 1 / (n - 19) : 0.001;
+      const rate = n < START_READINGS ? 1 / (n - 19) : 1 / SLOW_READINGS;
       // Limited, so that what is just beginning does not become its own measure.
-      const most = n < SETTLED_READINGS ? Infinity : 9 * s[at + SPREAD];
+      const most = n < START_READINGS ? Infinity : 9 * s[at + SPREAD];
       s[at + SPREAD] += rate * ((off * off < most ? off * off : most) - s[at + SPREAD]);
     }
     s[at + OFF] = s[at + SPREAD] > 0 ? off / Math.sqrt(s[at + SPREAD]) : 0;
@@ -145,11 +151,11 @@ export class Joint {
       const at = this.series.at(slot);
       if (this.series.ints[this.series.page(slot)][at + COUNT] < SETTLED_READINGS) continue;
       const off = this.series.floats[this.series.page(slot)][at + OFF];
-      sum += off * off;
+      sum += off < 0 ? -off * off * off : off * off * off;
       metrics++;
     }
     if (metrics < 2) return;
-    const r = Math.sqrt(sum / metrics);
+    const r = Math.cbrt(sum / metrics);
     const log = Math.log(r + 0.05);
     const on = STATE_ON * Math.exp(s[d + D_LOG_MEAN] + NINETY_NINE * Math.sqrt(s[d + D_LOG_VARIANCE]));
     const n = round - SETTLED_READINGS;
@@ -165,7 +171,7 @@ export class Joint {
       found.metrics = this.#parts(device);
       return;
     }
-    const rate = n < 1 ? 1 : n < 2000 ? 1 / n : 1 / 2000;
+    const rate = n < 1 ? 1 : round < START_READINGS ? 1 / n : 1 / SLOW_READINGS;
     const off = log - s[d + D_LOG_MEAN];
     s[d + D_LOG_MEAN] += rate * off;
     s[d + D_LOG_VARIANCE] = (1 - rate) * (s[d + D_LOG_VARIANCE] + rate * off * off);
@@ -247,7 +253,7 @@ export class Joint {
     const d = novelty(s, ints, at + BOXES, INTERVALS, s[at + RESIDUAL], this.tuning.thetaError, since, true);
     if (since < 60) return SILENT;
     const unit = 1 / (1 + this.tuning.sizeSettling / since);
-    const odds = calibrate(s, ints, at + CALIBRATION, d, since, unit, rateNow, rateSum, this.tuning.prior.e8, this.tuning, true);
+    const odds = calibrate(s, ints, at + CALIBRATION, d, since, unit, rateNow, rateSum, TIE_PRIOR, this.tuning, true);
     return rho2 > STRONG * STRONG ? odds : SILENT;
   }
 

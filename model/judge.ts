@@ -7,12 +7,15 @@ import { CHANNELS, type Channel, type ChannelPrior, type Tuning } from './tuning
 
 const X = 0;
 const E1 = 1;
-const E8 = 2;
-const E32 = 3;
-const TOD = 4;
-const STUCK = 5;
-const DWELL = 6;
-const CYCLE = 7;
+const E32 = 2;
+const TOD = 3;
+const STUCK = 4;
+const DWELL = 5;
+const CYCLE = 6;
+
+/** Runs of equal values up to this are nothing. */
+const SHORT_RUN = 6;
+const LOG_SHORT_RUN = Math.log(SHORT_RUN);
 
 const HOURS = 24;
 const HOUR_MS = 3_600_000;
@@ -23,12 +26,11 @@ const LOG_GAP = Math.log(3);
 
 // Of the wide arena: what float32 would lose.
 const ANCHOR = 0; // u is kept relative to the first one
-const SUM8 = 1; // of the latest 8 values
-const SUM32 = 2;
-const LAST = 3; // the latest reading
-const SWITCHED = 4; // when the present state began
-const ROSE = 5; // when the state last became the upper one
-const WIDE_WORDS = 6;
+const SUM32 = 1; // of the latest 32 values
+const LAST = 2; // the latest reading
+const SWITCHED = 3; // when the present state began
+const ROSE = 4; // when the state last became the upper one
+const WIDE_WORDS = 5;
 
 /** What a reading was found to be; valid until the next call. */
 export interface Finding {
@@ -77,7 +79,6 @@ export class Judge {
   readonly #hoursSeen = this.#take(1); // int: a bit an hour
   readonly #hours = this.#take(HOURS);
   readonly #values = this.#take(32); // ring of values
-  readonly #forecasts8 = this.#take(8); // ring of forecasts of the next 8
   readonly #forecasts32 = this.#take(32);
   readonly #calibration = this.#take(CHANNELS.length * CALIBRATION_WORDS);
   readonly #boxes: number[];
@@ -88,7 +89,7 @@ export class Judge {
   constructor(readonly predictor: Predictor, readonly tuning: Tuning, readonly intervals: number, channels: readonly Channel[]) {
     this.#on = CHANNELS.map((name) => channels.includes(name));
     this.#prior = CHANNELS.map((name) => tuning.prior[name]);
-    this.#boxes = [X, E1, E8, E32, TOD].map(() => this.#take(noveltyWords(intervals)));
+    this.#boxes = [X, E1, E32, TOD].map(() => this.#take(noveltyWords(intervals)));
     this.arena = new Arena('judge', 1, 'series', this.#words);
     this.parts = [this.arena, this.#wide];
   }
@@ -170,7 +171,6 @@ export class Judge {
     const at = arena.at(slot);
     const t = arena.ints[arena.page(slot)][at + this.#t] - 1;
     const anchor = this.#wide.floats[this.#wide.page(slot)][this.#wide.at(slot) + ANCHOR];
-    s[at + this.#forecasts8 + (t & 7)] = predictor.location(slot, 1) - anchor;
     s[at + this.#forecasts32 + (t & 31)] = predictor.location(slot, 2) - anchor;
   }
 
@@ -182,7 +182,8 @@ export class Judge {
     const s = arena.floats[arena.page(slot)];
     const at = arena.at(slot) + this.#peak;
     const peak = s[at] * (1 - tuning.repeatDecay);
-    s[at] = odds > peak ? odds : peak;
+    // Evidence that only grows, by a little each reading, must pass the threshold at some reading: what is below it sets no bar.
+    s[at] = odds > threshold && odds > peak ? odds : peak;
     return odds > threshold && odds > peak + tuning.repeatMargin;
   }
 
@@ -236,12 +237,7 @@ export class Judge {
       this.finding.square = e1 * e1;
       if (this.#on[E1]) this.#novel(E1, s, ints, at, e1, theta, t, rateNow, rateSum);
     }
-    const mean8 = (wide[w + SUM8] + v - s[at + this.#values + ((t - 8) & 31)]) / 8;
     const mean32 = (wide[w + SUM32] + v - s[at + this.#values + (t & 31)]) / 32;
-    if (this.#on[E8] && t >= 8 && mute <= 24) {
-      const e8 = this.#error(slot, 1, mean8 - s[at + this.#forecasts8 + (t & 7)], scale);
-      this.#novel(E8, s, ints, at, e8, theta, t, rateNow, rateSum);
-    }
     if (this.#on[E32] && t >= 32 && mute === 0) {
       const e32 = this.#error(slot, 2, mean32 - s[at + this.#forecasts32 + (t & 31)], scale);
       this.#novel(E32, s, ints, at, e32, theta, t, rateNow, rateSum);
@@ -284,7 +280,7 @@ export class Judge {
     }
     if (!(span > 0) || !(periodMs > 0)) return;
     const share = (v - lower) / span;
-    const next = state === 1 ? (share > 0.6 ? 2 : 1) : share < 0.4 ? 1 : 2;
+    const next = state === 1 ? (share > 0.7 ? 2 : 1) : share < 0.3 ? 1 : 2;
     const dwell = Math.log(1 + (timestampMs - wide[w + SWITCHED]) / periodMs);
     const overdue = next === state;
     this.#judgeDwell(DWELL, state - 1, s, ints, at, dwell, overdue, t, rateNow, rateSum);
@@ -335,26 +331,29 @@ export class Judge {
   }
 
   #judgeRun(s: Float32Array, ints: Int32Array, at: number, equal: boolean, t: number, rateNow: number, rateSum: number): void {
-    const run = equal ? ints[at + this.#run] + 1 : 0;
-    // A run that goes on counts once more only while it is short, or a stuck sensor would teach that it repeats itself.
-    if (run < 6) s[at + this.#repeats] += (t < 1000 ? 1 / (t + 1) : 0.001) * ((equal ? 1 : 0) - s[at + this.#repeats]);
+    const ran = ints[at + this.#run];
+    const run = equal ? ran + 1 : 0;
     ints[at + this.#run] = run;
     this.finding.run = run;
-    if (!equal || run < 6) return;
+    // A run that goes on counts no more, or a stuck sensor would teach that it repeats itself.
+    if (run < SHORT_RUN) s[at + this.#repeats] += (t < 1000 ? 1 / (t + 1) : 0.001) * ((equal ? 1 : 0) - s[at + this.#repeats]);
+    const record = s[at + this.#runRecord] > LOG_SHORT_RUN ? s[at + this.#runRecord] : LOG_SHORT_RUN;
+    if (!equal) {
+      // One long run does not become normal; several, each a little longer than was normal, do.
+      const length = Math.log(1 + ran);
+      if (length > record) s[at + this.#runRecord] = length < record + 0.5 ? length : record + 0.5;
+      return;
+    }
     const length = Math.log(1 + run);
-    const record = s[at + this.#runRecord];
     if (length <= record) return;
-    s[at + this.#runRecord] = length;
     this.finding.stuck = true;
     if (!this.#on[STUCK]) return;
     const c = at + this.#calibration + STUCK * CALIBRATION_WORDS;
-    // The record before this run began is what counts; it is kept in the channel's peak word while the run lasts.
-    if (run === 6 || s[c] === 0) s[c] = record > Math.log(6) ? record : Math.log(6);
     const unseen = t - ints[c + LATEST];
     // A sensor that hardly ever repeats a value does not do so six times by chance.
     const share = 10 * s[at + this.#repeats] + 0.01;
     const rarity = share < 1 ? -Math.log(share) : 0;
-    const odds = rarity + surprise(s, ints, c, length - s[c], t, rateNow, rateSum, this.#prior[STUCK], this.tuning, true);
+    const odds = rarity + surprise(s, ints, c, length - record, t, rateNow, rateSum, this.#prior[STUCK], this.tuning, true);
     this.#offer(STUCK, odds, false, unseen);
   }
 
@@ -379,17 +378,12 @@ export class Judge {
   #remember(s: Float32Array, at: number, v: number, wide: Float64Array, w: number, t: number): void {
     const ring = at + this.#values;
     const kept = Math.fround(v);
-    wide[w + SUM8] += kept - s[ring + ((t - 8) & 31)];
     wide[w + SUM32] += kept - s[ring + (t & 31)];
     s[ring + (t & 31)] = kept;
     if ((t & 31) !== 31) return;
-    // Once a turn of the ring the sums are made afresh, so that one huge value leaves no rounding behind.
+    // Once a turn of the ring the sum is made afresh, so that one huge value leaves no rounding behind.
     let sum = 0;
-    for (let k = 0; k < 32; k++) {
-      sum += s[ring + k];
-      if (k === 23) wide[w + SUM32] = sum;
-    }
-    wide[w + SUM8] = sum - wide[w + SUM32];
+    for (let k = 0; k < 32; k++) sum += s[ring + k];
     wide[w + SUM32] = sum;
   }
 }

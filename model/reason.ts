@@ -3,7 +3,7 @@ import type { Channel } from './tuning.js';
 
 /** What a channel's surprise looks like to people. */
 export const KIND_OF: Record<Channel, AnomalyKind> = {
-  x: 'spike', e1: 'spike', e8: 'shift', e32: 'drift', tod: 'pattern',
+  x: 'spike', e1: 'spike', e32: 'drift', tod: 'pattern',
   stuck: 'stuck', dwell: 'pattern', cycle: 'pattern',
 };
 
@@ -38,7 +38,6 @@ function explain(e: Evidence): string {
   switch (e.channel) {
     case 'x': return `${e.above ? 'the highest value' : 'the lowest value'} of its kind in ${since}`;
     case 'e1': return `the largest ${e.above ? 'rise' : 'fall'} against the forecast in ${since}`;
-    case 'e8': return `the last 8 readings ran ${e.above ? 'above' : 'below'} the forecast as never in ${since}`;
     case 'e32': return `the last 32 readings ran ${e.above ? 'above' : 'below'} the forecast as never in ${since}`;
     case 'tod': return `${e.above ? 'too high' : 'too low'} for this hour of the day, as never in ${since}`;
     case 'stuck': return `the same value ${e.run + 1} times in a row, the longest standstill in ${since}`;

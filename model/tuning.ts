@@ -1,5 +1,5 @@
 /** The channels of the detector: each a view of the series in which a fault of some kind is unlike anything before. */
-export const CHANNELS = ['x', 'e1', 'e8', 'e32', 'tod', 'stuck', 'dwell', 'cycle'] as const;
+export const CHANNELS = ['x', 'e1', 'e32', 'tod', 'stuck', 'dwell', 'cycle'] as const;
 export type Channel = (typeof CHANNELS)[number];
 
 /**
@@ -27,6 +27,7 @@ export interface Tuning {
   sizeWeight: number;
   /** Readings in which the sizes of clean novelty fall to twice what they settle at. */
   sizeSettling: number;
+  /** A size's tail is a power law of this exponent at most: what one event says of the next is never sure. */
   shapeLimit: number;
   /** 1 / readings over which events are forgotten. */
   forget: number;
@@ -43,6 +44,7 @@ export interface Tuning {
   warmUp: number;
   /** Readings from which novelty is counted. */
   countFrom: number;
+  /** Standard deviations from which the time of a state or cycle counts. */
   zDwell: number;
   /** Standard deviation of ln(cycle) up to which cycles are regular. */
   regular: number;
@@ -64,18 +66,17 @@ export const DEFAULT_TUNING: Tuning = {
   supportWeight: 0.8,
   repeatMargin: 1,
   repeatDecay: 1 / 60,
-  threshold: 10.4,
+  threshold: 10.55,
   warmUp: 100,
   countFrom: 48,
   zDwell: 3,
   regular: 0.3,
   prior: {
-    x: { a: 2, b: 0.2, offset: 2 },
-    e1: { a: 1, b: 0.2, offset: 1.5 },
-    e8: { a: 1.7, b: 0.15, offset: 0.5 },
+    x: { a: 2, b: 0.2, offset: 2.5 },
+    e1: { a: 1, b: 0.2, offset: 0.5 },
     e32: { a: 2, b: 0.16, offset: 0 },
     tod: { a: 2.4, b: 0.17, offset: 0 },
-    stuck: { a: 0.15, b: 0.5, offset: 0 },
+    stuck: { a: 0.15, b: 0.5, offset: 1 },
     dwell: { a: 0.03, b: 0.2, offset: 0 },
     cycle: { a: 0.02, b: 0.3, offset: 0 },
   },
