@@ -19,7 +19,7 @@ import { jsonLine, table } from './table.js';
 const { values: options } = parseArgs({
   options: {
     json: { type: 'boolean', default: false }, rounds: { type: 'string', default: '7' }, millis: { type: 'string', default: '150' },
-    series: { type: 'string', default: '1000000' }, steps: { type: 'string', default: '10000000' },
+    series: { type: 'string', default: '1000000' }, steps: { type: 'string', default: '10000000' }, parts: { type: 'string', default: 'memory,against,sizes' },
   },
 });
 const rounds = Number(options.rounds);
@@ -153,6 +153,12 @@ function perCpuSecond({ run, readings }: Candidate, forMillis: number): number {
 async function memoryAndTime(): Promise<string[][]> {
   const net = network([['gru', 32]]);
   const rows: string[][] = [['memory and time', 'figure', 'wanted']];
+  const steps = Number(options.steps);
+  for (const [name, batch] of [['wasm', 1], ['wasm', 1024], ...(tensorflow.available ? [['tensorflow', 1024] as const] : [])] as [BackendName, number][]) {
+    const growth = await growthMiB(name, net, batch, steps);
+    figures[`${name}_growth_mib_b${batch}`] = growth;
+    rows.push([`growth of memory over ${steps} steps, ${name}, batches of ${batch}, MiB`, growth.toFixed(1), '~0']);
+  }
   const series = Number(options.series);
   const parts = await bytesPerSeries(net, series);
   for (const [part, bytes] of Object.entries(parts)) {
@@ -163,12 +169,6 @@ async function memoryAndTime(): Promise<string[][]> {
   figures.snapshot_write_s = write;
   figures.restore_s = read;
   rows.push([`states of ${series} series to a file, and back, s`, `${write.toFixed(2)}, ${read.toFixed(2)}`, '']);
-  const steps = Number(options.steps);
-  for (const [name, batch] of [['wasm', 1], ['wasm', 1024], ...(tensorflow.available ? [['tensorflow', 1024] as const] : [])] as [BackendName, number][]) {
-    const growth = await growthMiB(name, net, batch, steps);
-    figures[`${name}_growth_mib_b${batch}`] = growth;
-    rows.push([`growth of memory over ${steps} steps, ${name}, batches of ${batch}, MiB`, growth.toFixed(1), '~0']);
-  }
   for (const name of native) {
     for (const batch of [1024, 8192]) {
       const p99 = await eventLoopDelayP99Ms(await openBackend(name, net), batch, 1500);
@@ -189,10 +189,12 @@ if (peak.native) figures.peak_native_gflops = peak.native.flops / 1e9;
 say(`peak of one core: ${(peak.wasm / 1e9).toFixed(1)} GFLOP/s in WebAssembly (4 floats wide, no fused multiply-add)` +
   (peak.native ? `, ${(peak.native.flops / 1e9).toFixed(1)} native (${peak.native.lanes} floats wide, fused)` : '') + '\n');
 // Memory first: what it measures is the resident set, which the other parts leave swollen.
-const memory = await memoryAndTime();
-say(`${table(await againstOthers())}\n`);
-say(`${table(await bySizeAndBatch({ wasm: peak.wasm, native: peak.native?.flops }))}\n`);
-say(table(memory));
+const parts: Record<string, () => Promise<string[][]>> = {
+  memory: memoryAndTime, against: againstOthers, sizes: () => bySizeAndBatch({ wasm: peak.wasm, native: peak.native?.flops }),
+};
+for (const [name, measure] of Object.entries(parts)) {
+  if (options.parts.split(',').includes(name)) say(`${table(await measure())}\n`);
+}
 if (options.json) console.log(jsonLine(figures));
 // TensorFlow's and onnxruntime's threads would keep the process.
 process.exit(0);

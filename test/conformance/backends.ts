@@ -59,6 +59,27 @@ export function backendConformance(name: BackendName): void {
       describe(title, () => cellConformance(name, async () => lively(initialise(configuration, 5), 6)));
     }
     describe('shipped weights', () => cellConformance(name, () => readWeights(shippedFile('model/weights/default.safetensors'))));
+    it('keeps two models side by side apart', async () => {
+      const [first, second] = await Promise.all([1, 2].map((seed) => openBackend(name, initialise(CONFIGS['gru of 8'], seed))));
+      const state = new Float32Array(8).fill(0.5);
+      for (const backend of [first, second]) {
+        backend.reserve(4);
+        backend.setState(1, state);
+      }
+      const x = inputs(1, 7, 71);
+      const [a, b] = [new Float32Array(9), new Float32Array(9)];
+      first.step(Uint32Array.of(1), 1, x, a);
+      const untouched = new Float32Array(8);
+      second.getState(1, untouched);
+      expect(untouched).toEqual(state);
+      second.step(Uint32Array.of(1), 1, x, b);
+      expect(largestDifference(a, b)).toBeGreaterThan(0.01);
+      first.dispose();
+      second.getState(1, untouched);
+      expect(untouched).not.toEqual(state);
+      second.dispose();
+    });
+
     it('runs the largest sizes', { timeout: 60_000 }, async () => {
       const network = initialise(WIDE, 3);
       const backend = await openBackend(name, network);
@@ -215,6 +236,12 @@ function cellConformance(name: BackendName, open: () => Promise<Network>): void 
     const x = inputs(1, I, 41);
     backend.clear(1);
     expect(step([before + 2999], x)).toEqual(step([1], x));
+  });
+
+  it('steps nothing when the batch is empty', () => {
+    backend.setState(3, new Float32Array(size).fill(0.5));
+    backend.step(new Uint32Array(0), 0, new Float32Array(0), new Float32Array(0));
+    expect(stateOf(3)).toEqual(new Float32Array(size).fill(0.5));
   });
 
   it('takes its own views as well as any array', () => {
