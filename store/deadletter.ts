@@ -70,7 +70,7 @@ export class DeadLetters {
 
   add(source: string, origin: string, reason: Reason, detail: string, payload: Uint8Array): void {
     if (this.#mostLetters === 0) return;
-    const kept = { atMs: this.#clock.nowMs(), source, origin: origin.slice(0, TEXT_KEPT), reason, detail: detail.slice(0, TEXT_KEPT), payload: printable(payload.subarray(0, PAYLOAD_BYTES_KEPT)), payloadBytes: payload.length };
+    const kept = { atMs: this.#clock.nowMs(), source, origin: origin.slice(0, TEXT_KEPT), reason, detail: detail.slice(0, TEXT_KEPT), payload: printable(payload), payloadBytes: payload.length };
     const line = encoder.encode(`${JSON.stringify(kept)}\n`);
     if (this.#waitingBytes + line.length > MOST_WAITING_BYTES || this.#closing.signal.aborted) {
       this.dropped++;
@@ -155,17 +155,19 @@ const fileName = (number: number): string => `${FOLDER}/${String(number).padStar
 
 const text = new TextDecoder('utf-8', { fatal: true });
 
-/** UTF-8 as it stands, with control characters escaped; other bytes as \xNN. */
+/** The first bytes: UTF-8 as it stands, with control characters escaped; other bytes as \\xNN. */
 function printable(payload: Uint8Array): string {
+  const kept = payload.subarray(0, PAYLOAD_BYTES_KEPT);
   // A cut may go through the middle of a character: up to three bytes less are then whole.
-  for (let cut = payload.length; cut >= Math.max(0, payload.length - 3); cut--) {
+  const mostCut = kept.length < payload.length ? 3 : 0;
+  for (let cut = 0; cut <= mostCut; cut++) {
     try {
-      return text.decode(payload.subarray(0, cut)).replace(/[\p{Cc}\p{Cf}]/gu, (c) => (c === '\n' || c === '\t' ? c : escaped(c.codePointAt(0)!)));
+      return text.decode(kept.subarray(0, kept.length - cut)).replace(/[\p{Cc}\p{Cf}]/gu, (c) => (c === '\n' || c === '\t' ? c : escaped(c.codePointAt(0)!)));
     } catch {
       continue;
     }
   }
-  return [...payload].map((byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : escaped(byte))).join('');
+  return [...kept].map((byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : escaped(byte))).join('');
 }
 
 const escaped = (code: number): string => (code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`);

@@ -119,7 +119,7 @@ export class SimulatedDisk {
         try {
           result = work();
         } catch (error) {
-          return reject(error as Error);
+          return reject(error);
         }
         if (process.alive) resolve(result);
       });
