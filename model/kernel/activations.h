@@ -33,8 +33,8 @@ static inline f4 exp4(f4 x) {
 
 static inline f4 sigmoid4(f4 x) { return splat(1.0f) / (splat(1.0f) + exp4(-x)); }
 
-// The rational minimax approximation of degree 13 over 6 on |x| <= 7.9, where tanh is 1 to float32 (as in Eigen, MPL-2.0
-// mathematics; the coefficients are facts of the approximation).
+// The rational approximation of degree 13 over 6 on |x| <= 7.905, where tanh is 1 to float32; coefficients as in Eigen's
+// generic_fast_tanh_float.
 static inline f4 tanh4(f4 x) {
   x = clamp4(x, -7.90531110763549805f, 7.90531110763549805f);
   f4 x2 = x * x;

@@ -75,7 +75,7 @@ static inline void run_layer(const Layer *layer, int rows, const float *const *x
         float *h = in + r * IN_STRIDE + I, *z = gate + r * OUT_STRIDE;
         for (int j = 0; j < P; j += 4) {
           store4(h + j, load4(h + j) * sigmoid4(load4(z + P + j)));
-          // h' = z h + (1 - z) c = c + z (h - c): keep z where the candidate's product will not write
+          // z is kept where the candidate's product does not write.
           store4(z + 2 * P + j, sigmoid4(load4(z + j)));
         }
       }
