@@ -5,6 +5,7 @@ import type { Clock } from '../core/clock.js';
 import { GruardError, messageOf } from '../core/errors.js';
 import type { ReadingSink, Source, SourceStatus } from '../core/source.js';
 import { DEFAULT_INLET_LIMITS, Inlet, type IngestStages, type InletLimits } from './inlet.js';
+import { PacketGuard } from './packet-guard.js';
 
 export interface BrokerSettings {
   host: string;
@@ -18,6 +19,8 @@ export interface BrokerSettings {
 
 type Done = (error?: Error | null) => void;
 
+/** A topic with its length, and a packet id. */
+const TOPIC_BYTES = 65_535 + 4;
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 const NOT_AUTHORIZED = 4; // CONNACK return code: bad user name or password (MQTT 3.1.1, 3.2.2.3)
 
@@ -30,6 +33,8 @@ export class BrokerSource implements Source {
   readonly name = 'broker';
   readonly #settings: BrokerSettings;
   readonly #clock: Clock;
+  /** Of a whole packet. */
+  readonly #packetBytes: number;
   readonly #inlet: Inlet<Done>;
   readonly #sockets = new Set<Socket>();
   #aedes: Aedes | undefined;
@@ -37,10 +42,12 @@ export class BrokerSource implements Source {
   #wake: () => void = () => undefined;
   #state: SourceStatus['state'] = 'connecting';
   #refusedClients = 0;
+  #tooLarge = 0;
 
   constructor(stages: IngestStages, clock: Clock, settings: BrokerSettings, limits: InletLimits = DEFAULT_INLET_LIMITS) {
     this.#settings = settings;
     this.#clock = clock;
+    this.#packetBytes = stages.limits.payloadBytes + TOPIC_BYTES;
     this.#inlet = new Inlet(this.name, stages, limits);
   }
 
@@ -93,7 +100,8 @@ export class BrokerSource implements Source {
   status(): SourceStatus {
     const clients = this.#aedes?.connectedClients ?? 0;
     const refused = this.#refusedClients > 0 ? `, ${this.#refusedClients} refused` : '';
-    return { state: this.#state, address: this.url, detail: `${clients} clients${refused}`, received: this.#inlet.received };
+    const tooLarge = this.#tooLarge > 0 ? `, ${this.#tooLarge} cut off: a packet was too large (limits.payload_bytes)` : '';
+    return { state: this.#state, address: this.url, detail: `${clients} clients${refused}${tooLarge}`, received: this.#inlet.received };
   }
 
   /** Messages that come from here on are neither taken nor acknowledged: their clients send them again. */
@@ -122,7 +130,7 @@ export class BrokerSource implements Source {
     this.#sockets.add(socket);
     socket.setNoDelay(true);
     socket.once('close', () => this.#sockets.delete(socket));
-    this.#aedes!.handle(socket);
+    this.#aedes!.handle(new PacketGuard(socket, this.#packetBytes, () => { this.#tooLarge++; }));
   }
 
   #admit(callback: (error: Error | null, success: boolean) => void): void {
@@ -137,7 +145,7 @@ export class BrokerSource implements Source {
     const good = sameSecret(user ?? '', username ?? '') && sameSecret(pass?.toString('utf8') ?? '', password ?? '');
     if (good) return callback(null, true);
     this.#refusedClients++;
-    callback(Object.assign(new Error('bad user name or password'), { returnCode: NOT_AUTHORIZED }) as AuthenticateError, false);
+    callback(Object.assign<Error, { returnCode: number }>(new Error('bad user name or password'), { returnCode: NOT_AUTHORIZED }), false);
   }
 
   #publish(packet: PublishPacket, done: Done): void {

@@ -132,8 +132,8 @@ async function sizeOf(path: string): Promise<number> {
 
 async function next(records: AsyncIterator<string[]>, path: string): Promise<string[] | undefined> {
   try {
-    const { value, done } = await records.next();
-    return done ? undefined : value;
+    const result = await records.next();
+    return result.done ? undefined : result.value;
   } catch (error) {
     throw new GruardError(error instanceof CsvError ? 'CSV_INVALID' : 'FILE_UNREADABLE', `${path}: ${messageOf(error)}`, { cause: error });
   }

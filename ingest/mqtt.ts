@@ -31,6 +31,7 @@ const KEEPALIVE_S = 60;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 30_000;
 const NO_ACK = -1;
+const ADDRESS = /^(?:mqtts?|wss?):\/\/[^/]/;
 
 /**
  * Subscribes to a broker at QoS 1 in a persistent session. A PUBACK goes out only when its message is durable: messages are taken out of the stream before
@@ -69,9 +70,11 @@ export class MqttSource implements Source {
   /** Resolves at once: a broker that is not there is tried again, with growing pauses. Throws CONFIG_INVALID for an address that cannot be one. */
   open(wake: () => void): Promise<void> {
     this.#wake = wake;
+    const { url } = this.#settings;
+    if (!ADDRESS.test(url)) return Promise.reject(new GruardError('CONFIG_INVALID', `mqtt.url: ${JSON.stringify(withoutPassword(url))} is no mqtt://, mqtts://, ws:// or wss:// address`));
     let client: MqttClient;
     try {
-      client = connect(this.#settings.url, clientOptions(this.#settings));
+      client = connect(url, clientOptions(this.#settings));
       this.#install(client);
     } catch (error) {
       return Promise.reject(new GruardError('CONFIG_INVALID', `mqtt.url: ${messageOf(error)}`));

@@ -81,8 +81,10 @@ export class SimulatedDevice {
   #interval(): number {
     const { intervalMs, irregularity } = this.kind;
     const interval = intervalMs * (1 + irregularity * (2 * this.#random() - 1));
-    const gap = !this.fault && this.#random() < GAP_CHANCE ? this.#random() * MOST_GAP_MS : 0;
-    return Math.max(1000, Math.round(interval + gap));
+    // Drawn whether they are used or not: a fault changes what a device says, not when it says it.
+    const chance = this.#random();
+    const gap = this.#random() * MOST_GAP_MS;
+    return Math.max(1000, Math.round(interval + (chance < GAP_CHANCE && !this.fault ? gap : 0)));
   }
 }
 

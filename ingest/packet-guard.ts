@@ -1,0 +1,81 @@
+import { Duplex } from 'node:stream';
+
+const MOST_LENGTH_BYTES = 4;
+
+/**
+ * Stands between a client's socket and the broker, and ends the connection where a packet says that it is larger than any may be: MQTT 3.1.1 has no
+ * other way to refuse one, and the broker's parser would keep all of it in memory first. Looks at lengths only (MQTT 3.1.1, 2.2.3).
+ */
+export class PacketGuard extends Duplex {
+  readonly #inner: Duplex;
+  readonly #mostBytes: number;
+  readonly #onTooLarge: () => void;
+  /** Bytes of the packet in hand that are still to come. */
+  #rest = 0;
+  /** Bytes of its length that were seen, or -1 before its first byte. */
+  #lengthBytes = -1;
+  #length = 0;
+
+  constructor(inner: Duplex, mostBytes: number, onTooLarge: () => void) {
+    super({ allowHalfOpen: false });
+    this.#inner = inner;
+    this.#mostBytes = mostBytes;
+    this.#onTooLarge = onTooLarge;
+    inner.on('data', (chunk: Buffer) => this.#pass(chunk));
+    inner.on('end', () => this.push(null));
+    inner.on('error', (error) => this.destroy(error));
+    inner.on('close', () => this.destroy());
+  }
+
+  override _read(): void {
+    this.#inner.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#inner.write(chunk, done);
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
+    this.#inner.write(Buffer.concat(chunks.map(({ chunk }) => chunk)), done);
+  }
+
+  override _final(done: () => void): void {
+    this.#inner.end(done);
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#inner.destroy();
+    done(error);
+  }
+
+  #pass(chunk: Buffer): void {
+    if (!this.#allows(chunk)) {
+      this.#onTooLarge();
+      this.destroy();
+    } else if (!this.push(chunk)) this.#inner.pause();
+  }
+
+  #allows(chunk: Buffer): boolean {
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#rest > 0) {
+        const n = Math.min(this.#rest, chunk.length - at);
+        this.#rest -= n;
+        at += n;
+      } else if (this.#lengthBytes < 0) {
+        this.#lengthBytes = 0;
+        this.#length = 0;
+        at++;
+      } else {
+        const byte = chunk[at++];
+        this.#length += (byte & 0x7f) * 128 ** this.#lengthBytes++;
+        if (byte < 0x80) {
+          if (this.#length > this.#mostBytes) return false;
+          this.#rest = this.#length;
+          this.#lengthBytes = -1;
+        } else if (this.#lengthBytes >= MOST_LENGTH_BYTES) return false;
+      }
+    }
+    return true;
+  }
+}
