@@ -15,7 +15,8 @@ const RELEARN = 10; // int: readings for which the normal is learned fast, after
 const DRIFT = 11; // slow EW of the squared move of the normal level in DRIFT_READINGS
 const DRIFT_FROM = 12; // the normal level when the present stretch of DRIFT_READINGS began
 const LASTING = 13; // int: readings in a row that were off the normal in level or roughness
-const WORDS = 14;
+const SQUARE_LIMIT = 14; // 20 times the normal square
+const WORDS = 15;
 
 const LEVEL_RATE = 1 / 10;
 const SQUARE_RATE = 1 / 16;
@@ -26,6 +27,7 @@ const DRIFT_READINGS = 256;
 /** Readings in a row off the normal that make a lasting state of what began with one reading. */
 const LASTING_READINGS = 12;
 const RELEARN_READINGS = 120;
+const KNOWN_READINGS = 64;
 
 /**
  * Is a series that raised an alarm back to normal? The normal is what its level and its roughness were when the event opened; it
@@ -82,7 +84,8 @@ export class Conditions {
     if (n === 0) {
       s[at + LEVEL] = s[at + LEVEL_MEAN] = s[at + DRIFT_FROM] = v;
     }
-    const off = this.#take(s, at, v, scale, square, n);
+    this.#take(s, at, v, scale, square, n);
+    const off = open && n >= KNOWN_READINGS && isOff(s, at, scale);
     ints[at + LASTING] = off ? ints[at + LASTING] + 1 : 0;
     const relearn = ints[at + RELEARN];
     if (relearn > 0) ints[at + RELEARN] = relearn - 1;
@@ -106,8 +109,8 @@ export class Conditions {
     return 9 * s[at + DRIFT] > s[at + LEVEL_VARIANCE];
   }
 
-  /** Updates the fast level and roughness; true when one of them is off the normal. */
-  #take(s: Float32Array, at: number, v: number, scale: number, square: number, n: number): boolean {
+  /** Updates the fast level and roughness. */
+  #take(s: Float32Array, at: number, v: number, scale: number, square: number, n: number): void {
     const mean = s[at + LEVEL_MEAN];
     const reach = 5 * scale;
     // A held-back normal is far from an accepted new one: the reach grows with the distance already covered.
@@ -115,24 +118,21 @@ export class Conditions {
     const limit = reach + 2 * (distance < 0 ? -distance : distance);
     const held = v > mean + limit ? mean + limit : v < mean - limit ? mean - limit : v;
     s[at + LEVEL] += LEVEL_RATE * (held - s[at + LEVEL]);
-    const usual = Math.exp(s[at + ROUGH_MEAN]);
-    const most = n < 32 ? square : 20 * usual;
+    const most = n < 32 ? square : s[at + SQUARE_LIMIT];
     const rate = n < 16 ? 1 / (n + 1) : SQUARE_RATE;
     s[at + SQUARE] += rate * ((square < most ? square : most) - s[at + SQUARE]);
-    if (n < 64) return false;
-    const levelSd = Math.sqrt(s[at + LEVEL_VARIANCE]) + 0.05 * scale;
-    const levelOff = s[at + LEVEL] - mean;
-    if (levelOff > OFF_SIGMAS * levelSd || levelOff < -OFF_SIGMAS * levelSd) return true;
-    const roughOff = Math.log(s[at + SQUARE] + 1e-6) - s[at + ROUGH_MEAN];
-    const roughSd = Math.sqrt(s[at + ROUGH_VARIANCE]) + 0.2;
-    return roughOff > OFF_SIGMAS * roughSd || roughOff < -OFF_SIGMAS * roughSd;
   }
 
   #learn(s: Float32Array, ints: Int32Array, at: number, n: number, fast: boolean): void {
     const rate = n < 1000 ? 1 / (n + 1) : SLOWEST;
     const learned = fast && rate < 0.05 ? 0.05 : rate;
     learnInto(s, at + LEVEL_MEAN, at + LEVEL_VARIANCE, s[at + LEVEL], learned);
-    learnInto(s, at + ROUGH_MEAN, at + ROUGH_VARIANCE, Math.log(s[at + SQUARE] + 1e-6), learned);
+    // The roughness changes slowly: every fourth reading tells enough of it.
+    if ((n & 3) === 0) {
+      const four = 4 * learned;
+      learnInto(s, at + ROUGH_MEAN, at + ROUGH_VARIANCE, Math.log(s[at + SQUARE] + 1e-6), four < 1 ? four : 1);
+      s[at + SQUARE_LIMIT] = 20 * Math.exp(s[at + ROUGH_MEAN]);
+    }
     ints[at + READINGS] = n + 1;
     if ((n + 1) % DRIFT_READINGS !== 0) return;
     const moved = s[at + LEVEL_MEAN] - s[at + DRIFT_FROM];
@@ -153,4 +153,14 @@ function learnInto(s: Float32Array, mean: number, variance: number, v: number, r
   const off = v - s[mean];
   s[mean] += rate * off;
   s[variance] = (1 - rate) * (s[variance] + rate * off * off);
+}
+
+/** Whether the fast level or the fast roughness is off the normal. */
+function isOff(s: Float32Array, at: number, scale: number): boolean {
+  const levelSd = Math.sqrt(s[at + LEVEL_VARIANCE]) + 0.05 * scale;
+  const levelOff = s[at + LEVEL] - s[at + LEVEL_MEAN];
+  if (levelOff > OFF_SIGMAS * levelSd || levelOff < -OFF_SIGMAS * levelSd) return true;
+  const roughOff = Math.log(s[at + SQUARE] + 1e-6) - s[at + ROUGH_MEAN];
+  const roughSd = Math.sqrt(s[at + ROUGH_VARIANCE]) + 0.2;
+  return roughOff > OFF_SIGMAS * roughSd || roughOff < -OFF_SIGMAS * roughSd;
 }

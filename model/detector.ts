@@ -171,8 +171,10 @@ export class StreamDetector implements Detector {
       if (!policy.ignore) batch.flags[row] |= FLAG.WARMING;
       return;
     }
-    const threshold = this.#threshold(periodMs, policy.falseAlarmsPerDay);
-    const emitted = judge.emits(slot, found.odds, threshold) && counts(policy, found.above, batch.value[row] - batch.yhat[row]);
+    const silent = found.odds <= SILENT;
+    const threshold = silent ? Infinity : this.#threshold(periodMs, policy.falseAlarmsPerDay);
+    if (silent) judge.rest(slot);
+    const emitted = !silent && judge.emits(slot, found.odds, threshold) && counts(policy, found.above, batch.value[row] - batch.yhat[row]);
     const score = found.odds <= 0 ? 0 : found.odds / threshold;
     batch.anomalyScore[row] = emitted ? score : 0.5 * Math.min(score, 1);
     const wasOpen = this.#conditions.isOpen(slot);

@@ -1,7 +1,7 @@
 import { DEVICE_METRIC } from '../core/batch.js';
 import type { Device } from '../core/fleet.js';
 import { Arena } from './arena.js';
-import { CALIBRATION_WORDS, calibrate, SILENT } from './calibration.js';
+import { CALIBRATION_WORDS, calibrate, PEAK_DECAY, SILENT, type Expected } from './calibration.js';
 import { novelty, noveltyWords } from './novelty.js';
 import type { Tuning } from './tuning.js';
 
@@ -76,6 +76,8 @@ export class Joint {
   readonly series = new Arena('joint', 1, 'series', SERIES_WORDS);
   readonly devices = new Arena('joint-device', 1, 'device', DEVICE_WORDS);
   readonly #finding: JointFinding = { score: 0, kind: 'shift', metrics: [], opened: false, closed: false };
+
+  readonly #expected: Expected = { now: 0, sum: 0, sizeUnit: 1 };
 
   constructor(readonly tuning: Tuning) {}
 
@@ -187,9 +189,10 @@ export class Joint {
 
   #judgeTies(device: Device, s: Float32Array, ints: Int32Array, d: number, round: number, thresholdOdds: number, found: JointFinding): void {
     const { tuning } = this;
-    const rateNow = 1 / (round + tuning.t1) + tuning.rateFloor;
-    const rateSum = s[d + D_RATE];
-    s[d + D_RATE] = rateSum * (1 - tuning.forget) + rateNow;
+    const expected = this.#expected;
+    expected.now = 1 / (round + tuning.t1) + tuning.rateFloor;
+    expected.sum = s[d + D_RATE];
+    s[d + D_RATE] = expected.sum * (1 - tuning.forget) + expected.now;
     let best = SILENT;
     let bestMetric = -1;
     const broken = ints[d + D_JOINT];
@@ -197,7 +200,7 @@ export class Joint {
       const slot = device.slots[i];
       const at = this.series.at(slot);
       if (this.series.ints[this.series.page(slot)][at + ROUND] !== round || device.metrics[i] === DEVICE_METRIC) continue;
-      const odds = this.#judgeTie(device, i, round, rateNow, rateSum, broken > 0 || ints[d + D_STATE] === 1);
+      const odds = this.#judgeTie(device, i, round, broken > 0 || ints[d + D_STATE] === 1);
       if (odds > best) {
         best = odds;
         bestMetric = i;
@@ -225,7 +228,7 @@ export class Joint {
   }
 
   /** Log odds that the tie of metric i to its partner is broken; learns both it and the trial of another partner. */
-  #judgeTie(device: Device, i: number, round: number, rateNow: number, rateSum: number, held: boolean): number {
+  #judgeTie(device: Device, i: number, round: number, held: boolean): number {
     const slot = device.slots[i];
     const s = this.series.floats[this.series.page(slot)];
     const ints = this.series.ints[this.series.page(slot)];
@@ -250,10 +253,14 @@ export class Joint {
       s[at + PAIR + 2] += PAIR_RATE * (z * zp - both);
     }
     const since = ints[at + SINCE]++;
-    const d = novelty(s, ints, at + BOXES, INTERVALS, s[at + RESIDUAL], this.tuning.thetaError, since, true);
+    const d = novelty(s, ints, at + BOXES, INTERVALS, s[at + RESIDUAL], this.tuning.thetaError, since);
     if (since < 60) return SILENT;
-    const unit = 1 / (1 + this.tuning.sizeSettling / since);
-    const odds = calibrate(s, ints, at + CALIBRATION, d, since, unit, rateNow, rateSum, TIE_PRIOR, this.tuning, true);
+    this.#expected.sizeUnit = 1 / (1 + this.tuning.sizeSettling / since);
+    if (d <= 0) {
+      s[at + CALIBRATION] *= PEAK_DECAY;
+      return SILENT;
+    }
+    const odds = calibrate(s, ints, at + CALIBRATION, d, since, this.#expected, TIE_PRIOR, this.tuning);
     return rho2 > STRONG * STRONG ? odds : SILENT;
   }
 

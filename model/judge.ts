@@ -1,6 +1,6 @@
 import type { StatePart } from '../core/state.js';
 import { Arena, WideArena } from './arena.js';
-import { CALIBRATION_WORDS, calibrate, CLUSTER, COUNT, LATEST, SILENT, SIZES, surprise } from './calibration.js';
+import { CALIBRATION_WORDS, calibrate, CLUSTER, COUNT, LATEST, PEAK_DECAY, SILENT, SIZES, surprise, type Expected } from './calibration.js';
 import { novelty, noveltyWords } from './novelty.js';
 import type { Predictor } from './predictor.js';
 import { CHANNELS, type Channel, type ChannelPrior, type Tuning } from './tuning.js';
@@ -82,6 +82,8 @@ export class Judge {
   readonly #forecasts32 = this.#take(32);
   readonly #calibration = this.#take(CHANNELS.length * CALIBRATION_WORDS);
   readonly #boxes: number[];
+  /** What is expected of a clean series at the age of the present reading. */
+  readonly expected: Expected = { now: 0, sum: 0, sizeUnit: 1 };
   /** Of the present reading: the sum over channels of what their odds exceed `supportFrom` by. */
   #support = 0;
   #learning = true;
@@ -144,18 +146,20 @@ export class Judge {
     this.#support = 0;
     this.#learning = learning;
 
-    const rateNow = 1 / (t + tuning.t1) + tuning.rateFloor;
-    const rateSum = s[at + this.#rate];
-    s[at + this.#rate] = rateSum * (1 - tuning.forget) + rateNow;
+    const { expected } = this;
+    expected.now = 1 / (t + tuning.t1) + tuning.rateFloor;
+    expected.sum = s[at + this.#rate];
+    expected.sizeUnit = 1 / (1 + tuning.sizeSettling / (t + 1));
+    s[at + this.#rate] = expected.sum * (1 - tuning.forget) + expected.now;
 
-    if (this.#on[X]) this.#novel(X, s, ints, at, v, tuning.thetaX, t, rateNow, rateSum);
+    if (this.#on[X]) this.#novel(X, s, ints, at, v, tuning.thetaX, t);
     if (t > 0) {
       if (logRatio > LOG_GAP) ints[at + this.#mute] = 32;
-      this.#judgeForecasts(slot, s, ints, at, v, wide[w + ANCHOR], wide, w, t, rateNow, rateSum);
+      this.#judgeForecasts(slot, s, ints, at, v, wide[w + ANCHOR], wide, w, t);
       if (ints[at + this.#mute] > 0) ints[at + this.#mute]--;
-      this.#judgeHour(s, ints, at, v, timestampMs, periodMs, t, rateNow, rateSum);
-      this.#judgeStates(s, ints, at, v, timestampMs, periodMs, logRatio, wide, w, t, rateNow, rateSum);
-      this.#judgeRun(s, ints, at, raw === wide[w + LAST], t, rateNow, rateSum);
+      this.#judgeHour(s, ints, at, v, timestampMs, periodMs, t);
+      this.#judgeStates(s, ints, at, v, timestampMs, periodMs, logRatio, wide, w, t);
+      this.#judgeRun(s, ints, at, raw === wide[w + LAST], t);
     }
     // A fault shows on several channels at once more often than chance does: what the others say supports the loudest.
     if (f.odds > tuning.supportFrom) f.odds += tuning.supportWeight * (this.#support - (f.odds - tuning.supportFrom));
@@ -187,6 +191,11 @@ export class Judge {
     return odds > threshold && odds > peak + tuning.repeatMargin;
   }
 
+  /** A reading that surprised nobody: the bar for the next alarm sinks. */
+  rest(slot: number): void {
+    this.arena.floats[this.arena.page(slot)][this.arena.at(slot) + this.#peak] *= 1 - this.tuning.repeatDecay;
+  }
+
   #offer(channel: number, odds: number, above: boolean, unseen: number): void {
     const worth = odds + this.#prior[channel].offset;
     if (worth > this.tuning.supportFrom) this.#support += worth - this.tuning.supportFrom;
@@ -213,20 +222,23 @@ export class Judge {
   }
 
   #novel(
-    channel: number, s: Float32Array, ints: Int32Array, at: number, v: number, theta: number, t: number, rateNow: number, rateSum: number,
+    channel: number, s: Float32Array, ints: Int32Array, at: number, v: number, theta: number, t: number,
   ): void {
-    const d = novelty(s, ints, at + this.#boxes[channel], this.intervals, v, theta, t, true);
+    const d = novelty(s, ints, at + this.#boxes[channel], this.intervals, v, theta, t);
     // The first readings span the range: all of them are novel and none tells anything.
     if (t < this.tuning.countFrom) return;
     const c = at + this.#calibration + channel * CALIBRATION_WORDS;
+    if (d <= 0) {
+      s[c] *= PEAK_DECAY;
+      return;
+    }
     const unseen = t - ints[c + LATEST];
-    const odds = calibrate(s, ints, c, d, t, 1 / (1 + this.tuning.sizeSettling / t), rateNow, rateSum, this.#prior[channel], this.tuning, true);
+    const odds = calibrate(s, ints, c, d, t, this.expected, this.#prior[channel], this.tuning);
     if (odds > SILENT) this.#offer(channel, odds, channel === X ? v > this.#centre(s, at, X) : v > 0, unseen);
   }
 
   #judgeForecasts(
-    slot: number, s: Float32Array, ints: Int32Array, at: number, v: number, anchor: number, wide: Float64Array, w: number, t: number, rateNow: number,
-    rateSum: number,
+    slot: number, s: Float32Array, ints: Int32Array, at: number, v: number, anchor: number, wide: Float64Array, w: number, t: number,
   ): void {
     const { tuning, predictor } = this;
     const theta = tuning.thetaError;
@@ -235,18 +247,19 @@ export class Judge {
     const e1 = this.#error(slot, 0, v - (predictor.location(slot, 0) - anchor), scale);
     if (mute < 32) {
       this.finding.square = e1 * e1;
-      if (this.#on[E1]) this.#novel(E1, s, ints, at, e1, theta, t, rateNow, rateSum);
+      if (this.#on[E1]) this.#novel(E1, s, ints, at, e1, theta, t);
     }
     const mean32 = (wide[w + SUM32] + v - s[at + this.#values + (t & 31)]) / 32;
     if (this.#on[E32] && t >= 32 && mute === 0) {
       const e32 = this.#error(slot, 2, mean32 - s[at + this.#forecasts32 + (t & 31)], scale);
-      this.#novel(E32, s, ints, at, e32, theta, t, rateNow, rateSum);
+      this.#novel(E32, s, ints, at, e32, theta, t);
     }
   }
 
   /** A forecast error in scales, a little of its uncertainty divided out. */
   #error(slot: number, horizon: number, miss: number, scale: number): number {
-    return miss / (scale * Math.pow(this.predictor.spread(slot, horizon) / scale, this.tuning.sigmaExponent));
+    // The eighth root; three square roots cost a fraction of a power.
+    return miss / (scale * Math.sqrt(Math.sqrt(Math.sqrt(this.predictor.spread(slot, horizon) / scale))));
   }
 
   /**
@@ -255,7 +268,7 @@ export class Judge {
    */
   #judgeStates(
     s: Float32Array, ints: Int32Array, at: number, v: number, timestampMs: number, periodMs: number, logRatio: number, wide: Float64Array, w: number,
-    t: number, rateNow: number, rateSum: number,
+    t: number,
   ): void {
     if (!this.#on[DWELL] && !this.#on[CYCLE]) return;
     const lower = s[at + this.#lower];
@@ -283,19 +296,19 @@ export class Judge {
     const next = state === 1 ? (share > 0.7 ? 2 : 1) : share < 0.3 ? 1 : 2;
     const dwell = Math.log(1 + (timestampMs - wide[w + SWITCHED]) / periodMs);
     const overdue = next === state;
-    this.#judgeDwell(DWELL, state - 1, s, ints, at, dwell, overdue, t, rateNow, rateSum);
+    this.#judgeDwell(DWELL, state - 1, s, ints, at, dwell, overdue, t);
     if (overdue) return;
     ints[at + this.#state] = next;
     wide[w + SWITCHED] = timestampMs;
     if (next === 1) return;
     const cycle = Math.log(1 + (timestampMs - wide[w + ROSE]) / periodMs);
-    this.#judgeDwell(CYCLE, 2, s, ints, at, cycle, false, t, rateNow, rateSum);
+    this.#judgeDwell(CYCLE, 2, s, ints, at, cycle, false, t);
     wide[w + ROSE] = timestampMs;
   }
 
   /** `which`: 0 lower state, 1 upper state, 2 cycle. While a time is still running (overdue) only its being too long tells anything. */
   #judgeDwell(
-    channel: number, which: number, s: Float32Array, ints: Int32Array, at: number, log: number, running: boolean, t: number, rateNow: number, rateSum: number,
+    channel: number, which: number, s: Float32Array, ints: Int32Array, at: number, log: number, running: boolean, t: number,
   ): void {
     const { tuning } = this;
     const count = ints[at + this.#dwellCounts + which];
@@ -305,7 +318,7 @@ export class Judge {
     const sd = spread + 0.03 + 0.7 * Math.exp(-s[mean]);
     const z = (log - s[mean]) / sd;
     if (this.#on[channel] && count >= 5 && spread < tuning.regular && (z > 0 || !running)) {
-      this.#judgeZ(channel, s, ints, at, z < 0 ? -z : z, z > 0, tuning.zDwell, t, rateNow, rateSum);
+      this.#judgeZ(channel, s, ints, at, z < 0 ? -z : z, z > 0, tuning.zDwell, t);
     }
     if (running || !this.#learning) return;
     ints[at + this.#dwellCounts + which] = count < 0 ? -count : count + 1;
@@ -319,18 +332,18 @@ export class Judge {
     s[mean + 1] = (1 - rate) * (s[mean + 1] + rate * held * held);
   }
 
-  #judgeZ(channel: number, s: Float32Array, ints: Int32Array, at: number, z: number, above: boolean, from: number, t: number, rateNow: number, rateSum: number): void {
+  #judgeZ(channel: number, s: Float32Array, ints: Int32Array, at: number, z: number, above: boolean, from: number, t: number): void {
     const c = at + this.#calibration + channel * CALIBRATION_WORDS;
     // The peak of this channel is the z that the running excursion has reached: only what goes further is new.
     const peak = s[c] * (1 - 1 / 400);
     s[c] = z > peak ? z : peak;
     if (z < from || z < peak + 0.3) return;
     const unseen = t - ints[c + LATEST];
-    const odds = surprise(s, ints, c, Math.log(z / from), t, rateNow, rateSum, this.#prior[channel], this.tuning, true);
+    const odds = surprise(s, ints, c, Math.log(z / from), t, this.expected, this.#prior[channel], this.tuning);
     this.#offer(channel, odds, above, unseen);
   }
 
-  #judgeRun(s: Float32Array, ints: Int32Array, at: number, equal: boolean, t: number, rateNow: number, rateSum: number): void {
+  #judgeRun(s: Float32Array, ints: Int32Array, at: number, equal: boolean, t: number): void {
     const ran = ints[at + this.#run];
     const run = equal ? ran + 1 : 0;
     ints[at + this.#run] = run;
@@ -353,12 +366,12 @@ export class Judge {
     // A sensor that hardly ever repeats a value does not do so six times by chance.
     const share = 10 * s[at + this.#repeats] + 0.01;
     const rarity = share < 1 ? -Math.log(share) : 0;
-    const odds = rarity + surprise(s, ints, c, length - record, t, rateNow, rateSum, this.#prior[STUCK], this.tuning, true);
+    const odds = rarity + surprise(s, ints, c, length - record, t, this.expected, this.#prior[STUCK], this.tuning);
     this.#offer(STUCK, odds, false, unseen);
   }
 
   #judgeHour(
-    s: Float32Array, ints: Int32Array, at: number, v: number, timestampMs: number, periodMs: number, t: number, rateNow: number, rateSum: number,
+    s: Float32Array, ints: Int32Array, at: number, v: number, timestampMs: number, periodMs: number, t: number,
   ): void {
     if (!this.#on[TOD]) return;
     const hour = Math.floor(timestampMs / HOUR_MS) % HOURS;
@@ -369,7 +382,7 @@ export class Judge {
       return;
     }
     const off = v - s[bin];
-    this.#novel(TOD, s, ints, at, off, this.tuning.thetaError, t, rateNow, rateSum);
+    this.#novel(TOD, s, ints, at, off, this.tuning.thetaError, t);
     if (!this.#learning) return;
     const share = periodMs / HOUR_MEMORY_MS;
     s[bin] += (share > 0.3 ? 0.3 : share) * off;

@@ -16,16 +16,15 @@ const NOVELTY_LIMIT = 10;
  * `theta` of the range is stretched to it, otherwise a new one begins (in place of the one that was used longest ago).
  *
  * @param t the reading's number in its series, for `used`
- * @param learn false leaves the intervals as they are
  */
 export function novelty(
-  s: Float32Array, ints: Int32Array, at: number, intervals: number, v: number, theta: number, t: number, learn: boolean,
+  s: Float32Array, ints: Int32Array, at: number, intervals: number, v: number, theta: number, t: number,
 ): number {
   const low = at + 3 * intervals;
   const hit = low + 2;
   const n = ints[low + 3];
   if (n === 0) {
-    if (learn) begin(s, ints, at, intervals, v, t);
+    begin(s, ints, at, intervals, v, t);
     return 0;
   }
   const last = at + ints[hit];
@@ -55,7 +54,6 @@ export function novelty(
   }
   const seen = s[low + 1] - s[low];
   const ratio = seen > 0 ? distance / seen : NOVELTY_LIMIT;
-  if (!learn) return ratio < NOVELTY_LIMIT ? ratio : NOVELTY_LIMIT;
   if (v < s[low]) s[low] = v;
   if (v > s[low + 1]) s[low + 1] = v;
   let place = nearest;

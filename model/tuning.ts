@@ -31,8 +31,6 @@ export interface Tuning {
   shapeLimit: number;
   /** 1 / readings over which events are forgotten. */
   forget: number;
-  /** Exponent of sigma in a forecast error. */
-  sigmaExponent: number;
   /** Log odds beyond which another channel supports the loudest, and how much of the excess counts. */
   supportFrom: number;
   supportWeight: number;
@@ -61,12 +59,11 @@ export const DEFAULT_TUNING: Tuning = {
   sizeSettling: 1400,
   shapeLimit: 3,
   forget: 1 / 3000,
-  sigmaExponent: 0.15,
   supportFrom: 5,
   supportWeight: 0.8,
   repeatMargin: 1,
   repeatDecay: 1 / 60,
-  threshold: 10.55,
+  threshold: 10.4,
   warmUp: 100,
   countFrom: 48,
   zDwell: 3,
