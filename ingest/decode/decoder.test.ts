@@ -140,6 +140,11 @@ describe('limits and hostile payloads', () => {
     expect(Object.keys(messages[0].tags!)).toEqual(['__proto__', 'a']);
   });
 
+  it('passes over a byte order mark', () => {
+    expect(readings('x/d', '\ufeff{"x":1}')).toEqual([['d', 'x', 1]]);
+    expect(readings('x/d', '\ufeff{"x":[1]}')).toEqual([['d', 'x.0', 1]]);
+  });
+
   it('reads the last of two equal keys, as JSON.parse does', () => {
     expect(readings('x/d', '{"x":1,"x":2}')).toEqual([['d', 'x', 2]]);
   });

@@ -43,6 +43,7 @@ export class Decoder {
       this.#intake.refuse('payload_too_large', `${payload.length} bytes`);
       return;
     }
+    if (payload[0] === 0xef && payload[1] === 0xbb && payload[2] === 0xbf) payload = payload.subarray(3); // a byte order mark
     const route = this.#topics.route(topic);
     if (route.levels > this.#limits.topicLevels) {
       this.#intake.refuse('name_too_long', `the topic has ${route.levels} levels`);
