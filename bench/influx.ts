@@ -8,6 +8,7 @@ import { Fleet } from '../core/fleet.js';
 import { gaussian, seededRandom } from '../core/random.js';
 import { InfluxStore } from '../store/results/influx.js';
 import { ReadingLines } from '../store/results/line.js';
+import { table } from './table.js';
 import { findInfluxd, startInfluxd } from '../test/servers/influxd.js';
 
 /**
@@ -105,14 +106,21 @@ const ways: Record<string, (database: string) => Promise<void>> = {
 };
 
 const rates: Record<string, number[]> = Object.fromEntries(Object.keys(ways).map((way) => [way, []]));
+/** CPU time of this process alone, microseconds a point: what the client side costs, whatever the server and its neighbours do. */
+const costs: Record<string, number[]> = Object.fromEntries(Object.keys(ways).map((way) => [way, []]));
 for (let run = -1; run < Number(options.runs); run++) {
   for (const [way, write] of Object.entries(ways)) {
     const database = `${way}_${run + 1}`;
     await client.createDatabase(database);
     const started = performance.now();
+    const cpuBefore = process.cpuUsage();
     await write(database);
+    const cpu = process.cpuUsage(cpuBefore);
     // The first round warms up.
-    if (run >= 0) rates[way].push(rows / ((performance.now() - started) / 1000));
+    if (run >= 0) {
+      rates[way].push(rows / ((performance.now() - started) / 1000));
+      costs[way].push((cpu.user + cpu.system) / rows);
+    }
     const count = await client.query<{ count: number }>('SELECT count(actual) FROM gruard_readings', { database });
     if (count[0].count !== rows) throw new Error(`${way}: ${count[0].count} of ${rows} points arrived`);
     await client.dropDatabase(database);
@@ -125,10 +133,14 @@ const median = (numbers: number[]): number => [...numbers].sort((a, b) => a - b)
 const result = {
   rows, series: seriesCount, batch: batchRows, runs: Number(options.runs),
   prebuilt_points_per_s: Math.round(median(rates.prebuilt)), gruard_points_per_s: Math.round(median(rates.gruard)), client_points_per_s: Math.round(median(rates.client)),
+  prebuilt_cpu_us: Number(median(costs.prebuilt).toFixed(2)), gruard_cpu_us: Number(median(costs.gruard).toFixed(2)), client_cpu_us: Number(median(costs.client).toFixed(2)),
   ratio_to_prebuilt: Number((median(rates.gruard) / median(rates.prebuilt)).toFixed(3)), ratio_to_client: Number((median(rates.gruard) / median(rates.client)).toFixed(3)),
 };
 console.log(`${rows} points of ${seriesCount} series in batches of ${batchRows}, median of ${result.runs} interleaved runs`);
-console.log(`  lines built beforehand, 2 in parallel   ${result.prebuilt_points_per_s} points/s`);
-console.log(`  gruard's InfluxDB store                 ${result.gruard_points_per_s} points/s   ${result.ratio_to_prebuilt} of the above (wanted: >= 0.5)`);
-console.log(`  the influx client                       ${result.client_points_per_s} points/s   gruard has ${result.ratio_to_client} times this (wanted: >= 1.5)`);
+console.log(table([
+  ['', 'points/s', 'client CPU us/point', 'gruard against it', 'wanted'],
+  ['lines built beforehand, 2 in parallel', result.prebuilt_points_per_s, result.prebuilt_cpu_us, result.ratio_to_prebuilt, '>= 0.5'],
+  ['the influx client', result.client_points_per_s, result.client_cpu_us, result.ratio_to_client, '>= 1.5'],
+  [`gruard's InfluxDB store`, result.gruard_points_per_s, result.gruard_cpu_us, '', ''],
+]));
 if (options.json) console.log(JSON.stringify(result));

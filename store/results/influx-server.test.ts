@@ -136,12 +136,12 @@ describe.skipIf(!findInfluxd())('the InfluxDB store and its server (skipped wher
   });
 
   test('many series in small requests over several lanes all arrive', async () => {
-    const store = await opened({ parallel: 3, linesPerRequest: 7, gzip: true });
+    const store = await opened({ parallel: 3, linesPerRequest: 97, gzip: true });
     const rows = new Rows();
-    await store.write(rows.batch(Array.from({ length: 200 }, (_, i) => ({ device: `d${i % 20}`, atMs: minute + i, value: i }))), rows.fleet, 1);
+    await store.write(rows.batch(Array.from({ length: 4000 }, (_, i) => ({ device: `d${i % 20}`, atMs: minute + i, value: i }))), rows.fleet, 1);
     for (let d = 0; d < 20; d++) {
-      const { items } = await store.querySeries({ device: `d${d}`, metric: 'temperature', limit: 100 });
-      expect(items.map((point) => point.actual)).toEqual(Array.from({ length: 10 }, (_, i) => i * 20 + d));
+      const { items } = await store.querySeries({ device: `d${d}`, metric: 'temperature', limit: 1000 });
+      expect(items.map((point) => point.actual)).toEqual(Array.from({ length: 200 }, (_, i) => i * 20 + d));
     }
   });
 

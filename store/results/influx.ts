@@ -148,8 +148,9 @@ export class InfluxStore implements ResultStore {
 
   /** The rows of a series are all in one lane, and a lane is one request after another: the server sees them in order. */
   async #writeReadings(batch: Batch, names: SeriesNames): Promise<void> {
-    const lanes = this.options.parallel ?? 2;
-    const linesPerRequest = this.options.linesPerRequest ?? 5_000;
+    // A small batch is one request: four tiny ones would cost more than they save.
+    const lanes = Math.min(this.options.parallel ?? 4, Math.max(1, Math.ceil(batch.n / 1_000)));
+    const linesPerRequest = this.options.linesPerRequest ?? 2_500;
     this.#lines.begin(batch, names);
     const writeLane = async (lane: number): Promise<void> => {
       let lines = '';
