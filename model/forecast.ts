@@ -34,12 +34,11 @@ export const DOF_SPAN = 30;
 /** Probability inside yhat_lower .. yhat_upper. */
 export const BAND = 0.99;
 
-/** Student's quantile at (1 + BAND) / 2, tabled over 1/nu from 1/(DOF_LOW + DOF_SPAN) to 1/DOF_LOW. */
-const TABLE_SIZE = 64;
-const INVERSE_LOW = 1 / (DOF_LOW + DOF_SPAN);
-const INVERSE_HIGH = 1 / DOF_LOW;
-const QUANTILES = Float64Array.from({ length: TABLE_SIZE + 1 }, (_, i) =>
-  studentQuantile((1 + BAND) / 2, 1 / (INVERSE_LOW + ((INVERSE_HIGH - INVERSE_LOW) * i) / TABLE_SIZE)),
+/** Student's quantile at (1 + BAND) / 2, tabled over the head's raw degrees of freedom, -RAW_LIMIT .. RAW_LIMIT. */
+const RAW_LIMIT = 12;
+const PER_UNIT = 8;
+const QUANTILES = Float64Array.from({ length: 2 * RAW_LIMIT * PER_UNIT + 2 }, (_, i) =>
+  studentQuantile((1 + BAND) / 2, DOF_LOW + DOF_SPAN / (1 + Math.exp(RAW_LIMIT - i / PER_UNIT))),
 );
 
 /** Room for the forecasts of a batch; rows as in the batch. */
@@ -79,6 +78,8 @@ function clip(x: number, low: number, high: number): number {
 
 export class ForecastDecoder {
   private readonly calibration: number[];
+  /** mean, scale, position, offset of the row at hand */
+  private readonly anchor = new Float64Array(4);
 
   /** @param metadata of the network whose outputs are decoded */
   constructor(metadata: Readonly<Record<string, string>>) {
@@ -94,13 +95,14 @@ export class ForecastDecoder {
    */
   decode(normaliser: Normaliser, slots: Uint32Array, n: number, outputs: Float32Array, into: Forecasts): void {
     const { yhat, yhatLower, yhatUpper, location, spread } = into;
+    const { anchor } = this;
     const horizons = HORIZONS.length;
     for (let row = 0; row < n; row++) {
-      const slot = slots[row];
-      const mean = normaliser.mean(slot);
-      const scale = normaliser.scale(slot);
-      const position = normaliser.position(slot);
-      const offset = normaliser.offset(slot);
+      normaliser.anchor(slots[row], anchor);
+      const mean = anchor[0];
+      const scale = anchor[1];
+      const position = anchor[2];
+      const offset = anchor[3];
       for (let i = 0; i < horizons; i++) {
         const o = row * OUTPUTS + i * PARAMETERS;
         const y = position + clip(outputs[o], -MOVE_LIMIT, MOVE_LIMIT);
@@ -121,8 +123,7 @@ export class ForecastDecoder {
 
 /** Student's 99.5 % quantile for the head's raw degrees of freedom, from the table. */
 export function bandQuantile(raw: number): number {
-  const dof = DOF_LOW + DOF_SPAN / (1 + Math.exp(-clip(raw, -30, 30)));
-  const x = ((1 / dof - INVERSE_LOW) / (INVERSE_HIGH - INVERSE_LOW)) * TABLE_SIZE;
-  const i = x >= TABLE_SIZE ? TABLE_SIZE - 1 : x < 0 ? 0 : Math.floor(x);
+  const x = (clip(raw, -RAW_LIMIT, RAW_LIMIT) + RAW_LIMIT) * PER_UNIT;
+  const i = x | 0;
   return QUANTILES[i] + (x - i) * (QUANTILES[i + 1] - QUANTILES[i]);
 }

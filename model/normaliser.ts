@@ -123,6 +123,16 @@ export class Normaliser implements StatePart {
     return s[at + COUNTER] === 1 ? s[at + LAST_VALUE] : 0;
   }
 
+  /** What a forecast starts from, in one go. out: [4] mean, scale, position, offset. */
+  anchor(slot: number, out: Float64Array): void {
+    const s = this.pages[slot >>> PAGE_BITS];
+    const at = (slot & PAGE_MASK) * FLOATS;
+    out[0] = s[at + MEAN];
+    out[1] = scaleAt(s, at);
+    out[2] = s[at + POSITION];
+    out[3] = s[at + COUNTER] === 1 ? s[at + LAST_VALUE] : 0;
+  }
+
   /** True while the series only ever rises, and so is judged by its increments. */
   isCounter(slot: number): boolean {
     return this.pages[slot >>> PAGE_BITS][(slot & PAGE_MASK) * FLOATS + COUNTER] === 1;
