@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { ERRORS, GruardError, messageOf, type ErrorCode } from '../core/errors.js';
 
@@ -22,7 +23,8 @@ export function problemOf(thrown: unknown): Problem {
   if (thrown instanceof GruardError) return problem(thrown.code, thrown.message);
   const error = thrown as Partial<FastifyError>;
   if (error.validation) return problem('REQUEST_INVALID', validationDetail(error));
-  const code = CODE_OF_STATUS.get(error.statusCode ?? 500);
+  const status = error.statusCode ?? 500;
+  const code = CODE_OF_STATUS.get(status) ?? (status >= 400 && status < 500 ? 'REQUEST_INVALID' : undefined);
   return code ? problem(code, messageOf(thrown), error.statusCode) : problem('INTERNAL', 'Something went wrong inside gruard.');
 }
 
@@ -46,4 +48,14 @@ export function sendProblem(thrown: unknown, _request: FastifyRequest, reply: Fa
   if ((body.status === 429 || body.status === 503) && !reply.hasHeader('retry-after')) reply.header('retry-after', '1');
   // A string passes by the route's serialiser, which knows other shapes.
   return reply.code(body.status).type('application/problem+json').send(JSON.stringify(body));
+}
+
+/** What is not HTTP, or does not come in time, never becomes a request: answered on the bare socket, which is then closed. */
+export function endWithProblem(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code !== 'ECONNRESET' && socket.writable) {
+    const body = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? problem('REQUEST_TIMEOUT', 'The request did not come in time.') : problem('REQUEST_INVALID', 'This is not a valid HTTP request.');
+    const text = JSON.stringify(body);
+    socket.write(`HTTP/1.1 ${body.status} ${body.title}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`);
+  }
+  socket.destroy();
 }

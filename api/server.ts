@@ -8,7 +8,7 @@ import { GruardError, messageOf } from '../core/errors.js';
 import type { GruardService } from '../core/service.js';
 import { authorize, guardBrowsers, TokenCheck } from './auth.js';
 import { resolveOptions, type ApiOptions, type ResolvedOptions } from './options.js';
-import { problemOf, sendProblem } from './problem.js';
+import { endWithProblem, problemOf, sendProblem } from './problem.js';
 import { anomaliesRoutes } from './routes/anomalies.js';
 import { devicesRoutes } from './routes/devices.js';
 import { fleetRoutes } from './routes/fleet.js';
@@ -50,7 +50,7 @@ export function buildServer(service: GruardService, given: ApiOptions): FastifyI
 
   server.register(helmet, {
     contentSecurityPolicy: { useDefaults: false, directives: PAGE_POLICY },
-    strictTransportSecurity: options.tls ? undefined : false,
+    strictTransportSecurity: options.tls ? { maxAge: 31_536_000, includeSubDomains: false } : false,
     referrerPolicy: { policy: 'no-referrer' },
   });
   server.register(rateLimit, {
@@ -94,6 +94,7 @@ function createServer(options: ResolvedOptions): FastifyInstance {
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true, allErrors: false } },
     // A path that is not valid percent-encoding never reaches a route.
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
+    clientErrorHandler: (error, socket) => endWithProblem(error, socket),
   };
   const http = { maxHeaderSize: 16_384, headersTimeout: Math.min(10_000, options.requestTimeoutMs), connectionsCheckingInterval: 2000 };
   // One type for both: what differs between an http and an https server is below the routes.

@@ -25,6 +25,8 @@ export const feedLoaded = signal(false);
 export const narrowView = signal<'main' | 'feed'>('main');
 /** For screen readers: what opened last. */
 export const announcement = signal('');
+/** Apart from the overview, which changes every second: a thousand tiles are drawn only when something about them does. */
+export const deviceCount = computed(() => overview.value?.devices ?? null);
 export const nowMs = computed(() => (overview.value ? Date.parse(overview.value.now) : Date.now()));
 
 export const feedItems = computed(() => [...feed.value.values()].sort(newestFirst).slice(0, FEED_LENGTH));

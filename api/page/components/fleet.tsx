@@ -1,8 +1,9 @@
 import { computed, signal } from '@preact/signals';
+import { memo } from 'preact/compat';
 import { useEffect, useState } from 'preact/hooks';
 import { ConnectSnippets } from './connect.js';
 import { Readouts } from './readouts.js';
-import { devices, devicesCut, nowMs, overview, searchDevices, severityRank, statusFilter, worstOpen, type StatusFilter } from '../fleet-state.js';
+import { deviceCount, devices, devicesCut, nowMs, searchDevices, severityRank, statusFilter, worstOpen, type StatusFilter } from '../fleet-state.js';
 import { ago, count, near, sentence } from '../format.js';
 import { deviceHref } from '../route.js';
 import type { AnomalyEvent, Device } from '../types.js';
@@ -21,7 +22,7 @@ export function FleetPage() {
     <>
       <h1 class="hidden">Fleet</h1>
       <Readouts />
-      {all === null ? <p class="empty">Loading the fleet…</p> : all.length === 0 && overview.value?.devices === 0 ? <FirstSteps /> : <Devices all={all} />}
+      {all === null ? <p class="empty">Loading the fleet…</p> : all.length === 0 && deviceCount.value === 0 ? <FirstSteps /> : <Devices all={all} />}
     </>
   );
 }
@@ -54,7 +55,7 @@ function Devices({ all }: { all: Device[] }) {
           </label>
         )}
       </div>
-      {devicesCut.value && needle === '' && <p class="note">Showing the first {count(all.length)} of {count(overview.value?.devices ?? all.length)} devices, and all that are in trouble. Search finds the others.</p>}
+      {devicesCut.value && needle === '' && <p class="note">Showing the first {count(all.length)} of {count(deviceCount.value ?? all.length)} devices, and all that are in trouble. Search finds the others.</p>}
       {found.length === 0 ? <NothingFound /> : groupsOf(found).map(([name, members]) => (
         <div key={name}>
           {groupBy.value !== '' && <h2 class="group">{name} <span class="num">{members.length}</span></h2>}
@@ -65,7 +66,7 @@ function Devices({ all }: { all: Device[] }) {
   );
 }
 
-function Tile({ device, worst }: { device: Device; worst: AnomalyEvent | undefined }) {
+const Tile = memo(function Tile({ device, worst }: { device: Device; worst: AnomalyEvent | undefined }) {
   const seen = Date.parse(device.last_seen_at);
   const { ready, readings_left, ready_at } = device.warm_up;
   const note = device.status === 'anomalous' ? (worst ? `${worst.kind}, ${worst.metric === '*' ? 'all metrics' : worst.metric}` : `${device.open_anomalies} open`)
@@ -74,7 +75,7 @@ function Tile({ device, worst }: { device: Device; worst: AnomalyEvent | undefin
         : device.metrics.filter((metric) => metric !== '*').join(', ');
   return (
     <li>
-      <a class={`tile ${device.status} ${device.status === 'anomalous' ? worst?.severity ?? 'warning' : ''}`} href={deviceHref(device.id)} title={`${device.id}: ${sentence(device.status)}, seen ${ago(seen, nowMs.value)}`}>
+      <a class={`tile ${device.status} ${device.status === 'anomalous' ? worst?.severity ?? 'warning' : ''}`} href={deviceHref(device.id)} title={`${device.id}: ${sentence(device.status)}`}>
         <span class="name">{device.id}</span>
         <span class="note">{note}</span>
         <span class="hidden">, {sentence(device.status)}</span>
@@ -82,7 +83,7 @@ function Tile({ device, worst }: { device: Device; worst: AnomalyEvent | undefin
       </a>
     </li>
   );
-}
+});
 
 function NothingFound() {
   return (
