@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -80,6 +80,36 @@ describe('embedded store', () => {
     await store.close();
     writeFileSync(path, Buffer.alloc(10));
     await expect(opened()).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
+  });
+
+  test('a log that is cut gives whole batches, one that is changed a clear error, and neither anything wrong', async () => {
+    const store = await opened();
+    const rows = new Rows();
+    for (let n = 0; n < 20; n++) await store.write(rows.batch([{ atMs: 2 * n }, { atMs: 2 * n + 1 }]), rows.fleet, n);
+    const [file, log] = [readFileSync(path), readFileSync(`${path}.wal`)];
+    await store.close();
+    const found: string[] = [];
+    for (let part = 0; part < 8; part++) {
+      for (const damage of ['cut', 'changed']) {
+        const at = Math.floor(((part + 0.5) / 8) * log.length);
+        const bad = damage === 'cut' ? log.subarray(0, at) : Buffer.from(log);
+        if (damage === 'changed') bad[at] ^= 4;
+        writeFileSync(path, file);
+        writeFileSync(`${path}.wal`, bad);
+        const again = new EmbeddedStore({ path });
+        try {
+          await again.open();
+          const { items } = await again.querySeries({ device: 'oven3', metric: 'temperature', startMs: 0, limit: 100 });
+          expect(items.map((point) => point.timestampMs)).toEqual(Array.from({ length: 2 * ((await again.position()) + 1) }, (_, i) => i));
+          found.push(`${damage}: whole`);
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'STORE_DAMAGED' });
+          found.push(`${damage}: refused`);
+        }
+        await again.close();
+      }
+    }
+    expect(new Set(found)).toEqual(new Set(['cut: whole', 'changed: refused']));
   });
 
   test('a write that fails leaves nothing of itself and can be done again', async () => {
