@@ -8,9 +8,11 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What a caller must be allowed to do; without it the route needs no token. */
     scope?: Scope;
+    /** Calls of this route go into the audit log. */
+    audit?: boolean;
   }
   interface FastifyRequest {
-    /** The name of the token that the call came with; `local` where none is needed. */
+    /** The name of the token that the call came with; `local` where none is needed, `unknown` where a valid one is missing. */
     caller: string;
   }
 }
@@ -57,17 +59,16 @@ export function callerOf(request: FastifyRequest, tokens: TokenCheck): ApiToken 
 
 /** Throws UNAUTHORIZED or FORBIDDEN unless the request may do what its route does; names the caller. */
 export function authorize(request: FastifyRequest, tokens: TokenCheck): void {
-  request.caller = 'local';
   const { scope } = request.routeOptions.config;
   if (!tokens.required || !scope) return;
   const caller = callerOf(request, tokens);
+  request.caller = caller?.name ?? 'unknown';
   if (!caller) {
     throw new GruardError('UNAUTHORIZED', bearerOf(request) === undefined ? 'This call needs a token.' : 'The token is not known.');
   }
   if (!caller.scopes.includes(scope) && !caller.scopes.includes('admin')) {
     throw new GruardError('FORBIDDEN', `This call needs the scope ${scope}; the token ${JSON.stringify(caller.name)} has ${caller.scopes.join(', ') || 'none'}.`);
   }
-  request.caller = caller.name;
 }
 
 const isLoopback = (host: string): boolean => host === 'localhost' || host.endsWith('.localhost') || host === '::1' || (isIPv4(host) && host.startsWith('127.'));

@@ -38,11 +38,15 @@ export interface ApiOptions {
   /** PEM; both or none. */
   tls?: { cert: string; key: string };
   clock?: Clock;
+  /** Told of every call that changes what the detector knows (retiring a device, feedback), refused ones too: who, what, and the answer's status. */
+  onAudit?: (entry: { by: string; method: string; url: string; status: number }) => void;
   /** Told of errors that are gruard's own fault (status 500 and above). */
   onError?: (error: unknown, request: { method: string; url: string }) => void;
 }
 
-export type ResolvedOptions = Required<Omit<ApiOptions, 'tls' | 'onError'>> & Pick<ApiOptions, 'tls' | 'onError'>;
+/** Options that have no default. */
+type Unset = 'tls' | 'onError' | 'onAudit';
+export type ResolvedOptions = Required<Omit<ApiOptions, Unset>> & Pick<ApiOptions, Unset>;
 
 export function resolveOptions(options: ApiOptions): ResolvedOptions {
   return {

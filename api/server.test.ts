@@ -257,6 +257,18 @@ describe('who may do what', () => {
     expect((await retire('a-secret')).statusCode).toBe(204);
   });
 
+  it('tells the audit log who changed what, and who tried', async () => {
+    const log: unknown[] = [];
+    start({ tokens, onAudit: (entry) => log.push(entry) });
+    const retire = (more: Record<string, string>) => server.inject({ method: 'DELETE', url: '/v1/devices/pump-001', headers: { ...headers, ...more } });
+    await retire({});
+    await retire(bearer('w-secret'));
+    await retire(bearer('a-secret'));
+    await get('/v1/devices', bearer('r-secret'));
+    const call = { method: 'DELETE', url: '/v1/devices/pump-001' };
+    expect(log).toEqual([{ ...call, by: 'unknown', status: 401 }, { ...call, by: 'gateway', status: 403 }, { ...call, by: 'boss', status: 204 }]);
+  });
+
   it('tells strangers no more than whether it is well', async () => {
     start({ tokens });
     expect((await get('/v1/health')).json()).toEqual({ status: 'ok' });

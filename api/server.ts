@@ -42,6 +42,10 @@ export function buildServer(service: GruardService, given: ApiOptions): FastifyI
     guardBrowsers(request, options);
     done();
   });
+  server.addHook('onResponse', (request, reply, done) => {
+    if (request.routeOptions.config.audit) options.onAudit?.({ by: request.caller, method: request.method, url: request.url, status: reply.statusCode });
+    done();
+  });
   // After the rate limit (a route's own onRequest hook), before a byte of the body is read.
   server.addHook('preParsing', (request, _reply, payload, done) => {
     authorize(request, tokens);

@@ -27,7 +27,7 @@ export const anomaliesRoutes: Routes = (api, service) => {
   });
 
   api.post('/v1/anomalies/:id/feedback', {
-    config: { scope: 'write' },
+    config: { scope: 'write', audit: true },
     schema: {
       tags, summary: 'Tell the detector what an event was', description: 'Changes what the detector does next, so it is answered once it is durable.',
       params: EventRef, body: Feedback, response: { 200: AnomalyEvent, ...problems },

@@ -28,7 +28,7 @@ export const devicesRoutes: Routes = (api, service) => {
   });
 
   api.delete('/v1/devices/:id', {
-    config: { scope: 'admin' },
+    config: { scope: 'admin', audit: true },
     schema: {
       tags, summary: 'Retire a device', description: 'Frees its state; its history stays until retention. A reading that comes later makes it a new device.',
       params: DeviceRef, querystring: DeviceRefQuery, response: { 204: { description: 'Retired', type: 'null' }, ...problems },

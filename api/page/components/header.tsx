@@ -1,4 +1,5 @@
 import { connectOpen } from './connect.js';
+import { tokenNeeded } from '../client.js';
 import { overview, stream } from '../fleet-state.js';
 import { fleetHref } from '../route.js';
 import { isDark, toggleTheme } from '../theme.js';
@@ -7,7 +8,7 @@ import { dateClock } from '../format.js';
 const CONNECTION = { connecting: 'Connecting', live: 'Live', offline: 'Offline, trying again', paused: 'Paused' } as const;
 
 export function Header() {
-  const connection = stream.value?.connection.value ?? 'connecting';
+  const connection = tokenNeeded.value ? 'paused' : stream.value?.connection.value ?? 'connecting';
   const now = overview.value;
   return (
     <header class="top">
@@ -17,7 +18,7 @@ export function Header() {
       </a>
       <div class="top-right">
         {now && <time class="num quiet wide-only" dateTime={now.now} title="The newest time the detector knows">{dateClock(Date.parse(now.now))}</time>}
-        <span class={`link ${connection}`} role="status"><i aria-hidden="true" />{CONNECTION[connection]}</span>
+        <span class={`link ${connection}`} role="status"><i aria-hidden="true" />{tokenNeeded.value ? 'Token needed' : CONNECTION[connection]}</span>
         <button type="button" class="plain icon" onClick={toggleTheme} aria-label={isDark.value ? 'Light colors' : 'Dark colors'} title={isDark.value ? 'Light colors' : 'Dark colors'}>
           <svg viewBox="0 0 16 16" aria-hidden="true"><circle cx="8" cy="8" r="6" /><path d="M8 2a6 6 0 0 1 0 12z" /></svg>
         </button>

@@ -1,7 +1,7 @@
 import { signal } from '@preact/signals';
 import { useEffect, useState } from 'preact/hooks';
 import { Dialog } from './dialog.js';
-import { authorization } from '../client.js';
+import { authorization, hasToken } from '../client.js';
 import { count, duration, sentence } from '../format.js';
 import type { Health } from '../types.js';
 
@@ -9,7 +9,7 @@ export const healthOpen = signal(false);
 const REFRESH_MS = 2000;
 
 export function HealthDialog() {
-  return <Dialog open={healthOpen} title="How gruard itself is"><Checks /></Dialog>;
+  return <Dialog open={healthOpen} title="Health of gruard"><Checks /></Dialog>;
 }
 
 function Checks() {
@@ -31,7 +31,7 @@ function Checks() {
           {health.sources?.map((source) => <tr key={source.name}><th scope="row">{source.name}</th><td class={`health ${source.state === 'connected' ? 'ok' : 'degraded'}`}>{source.state}</td><td>{source.address}{source.detail && `: ${source.detail}`} · {count(source.received)} received{source.waiting > 0 && `, ${count(source.waiting)} waiting`}</td></tr>)}
         </tbody>
       </table>
-      <p class="note"><a href="./docs">API documentation</a> · <a href="./metrics">Prometheus metrics</a></p>
+      <p class="note"><a href="./docs">API documentation</a>{!hasToken() && <> · <a href="./metrics">Prometheus metrics</a></>}</p>
     </>
   );
 }

@@ -28,7 +28,7 @@ export function Readouts() {
         <dt>Warming up</dt>
         <dd class="num">
           <button type="button" class="plain" onClick={() => (statusFilter.value = 'warming_up')} aria-label={`${warming.devices} devices warming up: show them`}>{count(warming.devices)}</button>
-          <small>{warming.devices === 0 ? 'all ready' : warming.ready_at ? `ready ${near(Date.parse(warming.ready_at), nowMs.value)}` : 'learning their pace'}</small>
+          <small>{now.devices === 0 ? '' : warming.devices === 0 ? 'all ready' : warming.ready_at ? `ready ${near(Date.parse(warming.ready_at), nowMs.value)}` : 'learning their pace'}</small>
         </dd>
       </div>
       <div>
