@@ -1,5 +1,6 @@
 import type { Limits } from '../core/limits.js';
 import type { ReadingSink } from '../core/source.js';
+import type { Named } from './decode/dialect.js';
 import type { Decoder } from './decode/index.js';
 import type { Intake } from './intake.js';
 import { StagedPayload } from './staged.js';
@@ -45,12 +46,15 @@ export class Inlet<T> {
   readonly #limits: InletLimits;
   /** Told after each part of a payload was taken, while the intake still has it in hand. */
   readonly #taken: ((token: T, intake: Intake) => void) | undefined;
+  /** What the token says of device and tags, for sources that know them beside the topic. */
+  readonly #named: ((token: T) => Named) | undefined;
 
-  constructor(source: string, stages: IngestStages, limits: InletLimits, taken?: (token: T, intake: Intake) => void) {
+  constructor(source: string, stages: IngestStages, limits: InletLimits, taken?: (token: T, intake: Intake) => void, named?: (token: T) => Named) {
     this.#source = source;
     this.#stages = stages;
     this.#limits = limits;
     this.#taken = taken;
+    this.#named = named;
   }
 
   get waiting(): number {
@@ -120,15 +124,16 @@ export class Inlet<T> {
     const payload = this.#payloads[at]!;
     const topic = this.#topics[at]!;
     const time = this.#times[at];
+    const named = this.#named?.(this.#tokens[at]!);
     intake.open(this.#source, topic, payload);
     let done = true;
     // A reading takes at least two bytes, and a sink that is not full has room for a device's metrics.
     if (this.#staged === undefined && payload.length <= 2 * limits.metricsPerDevice) {
-      decoder.decode(topic, payload, Math.abs(time), sink, time < 0);
+      decoder.decode(topic, payload, Math.abs(time), sink, time < 0, named);
     } else {
       if (this.#staged === undefined) {
         this.#staged = new StagedPayload();
-        decoder.decode(topic, payload, Math.abs(time), this.#staged, time < 0);
+        decoder.decode(topic, payload, Math.abs(time), this.#staged, time < 0, named);
       }
       done = this.#staged.pour(sink);
       if (done) this.#staged = undefined;

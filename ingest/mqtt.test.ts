@@ -111,6 +111,24 @@ describe('the MQTT source', () => {
     expect(bench.counters.get('duplicate')).toBe(0);
   });
 
+  it.skipIf(mosquittoPath === undefined)('keeps the connection alive while it reads nothing', async () => {
+    const mosquitto = await Mosquitto.start();
+    closing.push(() => mosquitto.remove());
+    const bench = new Bench();
+    const mqtt = source(bench, { url: mosquitto.url, unacknowledgedMessages: 5, keepaliveS: 1 });
+    await mqtt.open(bench.wake);
+    await expect.poll(() => state(mqtt)).toBe('connected');
+    const publisher = await connectAsync(mosquitto.url);
+    closing.push(() => publisher.endAsync(true));
+    await pause(100);
+    for (let i = 0; i < 30; i++) await publisher.publishAsync('plant/d', `{"x":${i},"ts":${1_700_000_000 + i}}`, { qos: 1 });
+    // Both ends would hang up after one and a half seconds of silence.
+    await pause(3500);
+    expect(state(mqtt)).toBe('connected');
+    await bench.until(mqtt, () => bench.rows.length === 30);
+    expect(mqtt.status().received).toBe(30);
+  });
+
   it.skipIf(mosquittoPath === undefined)('finds what came while it was away, and after the broker was killed', async () => {
     const mosquitto = await Mosquitto.start();
     closing.push(() => mosquitto.remove());

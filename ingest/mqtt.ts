@@ -25,6 +25,8 @@ export interface MqttSettings {
   /** Messages between receipt and journal; past it the connection is read no further. */
   unacknowledgedMessages?: number;
   unacknowledgedBytes?: number;
+  /** Default 60. */
+  keepaliveS?: number;
 }
 
 const KEEPALIVE_S = 60;
@@ -83,7 +85,7 @@ export class MqttSource implements Source {
     client.on('connect', () => this.#connected(client));
     client.on('error', (error) => { this.#detail = describe(error); });
     client.on('close', () => this.#disconnected(client));
-    this.#heldTimer = setInterval(() => this.#keepAlive(client), (KEEPALIVE_S / 3) * 1000);
+    this.#heldTimer = setInterval(() => this.#keepAlive(client), ((this.#settings.keepaliveS ?? KEEPALIVE_S) / 3) * 1000);
     this.#heldTimer.unref();
     client.connect();
     return Promise.resolve();
@@ -208,7 +210,7 @@ function clientOptions(settings: MqttSettings): IClientOptions {
     manualConnect: true,
     // Not even the check whether somebody wants the debug log.
     log: () => undefined,
-    keepalive: KEEPALIVE_S,
+    keepalive: settings.keepaliveS ?? KEEPALIVE_S,
     reconnectPeriod: FIRST_RETRY_MS,
     connectTimeout: 10_000,
     resubscribe: false,

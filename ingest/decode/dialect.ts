@@ -13,6 +13,15 @@ export interface Message {
   retained: boolean;
 }
 
+/** What a source knows of a message beside its topic, e.g. from a Kafka key and headers. It stands in for what the topic would say; a rule of the configuration still wins. */
+export interface Named {
+  /** The device of a payload that names none. */
+  device: string | undefined;
+  /** The payload's own name for the device does not count. */
+  deviceIsFixed: boolean;
+  tags: Record<string, string> | undefined;
+}
+
 /** A way to write readings down. Dialects are asked in the order of `decode/index.ts`; the first that matches decodes. */
 export interface Dialect {
   readonly name: string;

@@ -1,7 +1,7 @@
 import type { Limits } from '../../core/limits.js';
 import type { ReadingSink } from '../../core/source.js';
 import type { Intake } from '../intake.js';
-import type { Dialect, DialectMaker, Message } from './dialect.js';
+import type { Dialect, DialectMaker, Message, Named } from './dialect.js';
 import { JsonDialect } from './json.js';
 import { LineDialect } from './line.js';
 import { Output, type NameFilter } from './output.js';
@@ -27,6 +27,7 @@ export class Decoder {
   readonly #dialects: Dialect[];
   readonly #output: Output;
   /** Filled anew for each payload. */
+  readonly #named: Route = { device: undefined, deviceIsFixed: false, scalarDevice: undefined, scalarMetric: undefined, metricPrefix: undefined, tags: undefined, excluded: false, levels: 0 };
   readonly #message: Message = { route: undefined as unknown as Route, payload: new Uint8Array(0), receivedMs: 0, retained: false };
 
   constructor(intake: Intake, limits: Limits, settings: DecoderSettings = DEFAULT_DECODER_SETTINGS) {
@@ -38,7 +39,7 @@ export class Decoder {
   }
 
   /** Never throws; what cannot be read is reported to the intake. `topic` is '' where the source has none. */
-  decode(topic: string, payload: Uint8Array, receivedMs: number, sink: ReadingSink, retained = false): void {
+  decode(topic: string, payload: Uint8Array, receivedMs: number, sink: ReadingSink, retained = false, named?: Named): void {
     if (payload.length > this.#limits.payloadBytes) {
       this.#intake.refuse('payload_too_large', `${payload.length} bytes`);
       return;
@@ -54,7 +55,7 @@ export class Decoder {
       return;
     }
     const message = this.#message;
-    message.route = route;
+    message.route = named === undefined ? route : this.#withNames(topic, route, named);
     message.payload = payload;
     message.receivedMs = receivedMs;
     message.retained = retained;
@@ -66,5 +67,17 @@ export class Decoder {
       dialect.decode(message, this.#output);
       return;
     }
+  }
+
+  /** The route of a source whose topics hold many devices; a bare value is the metric that the topic is called. */
+  #withNames(topic: string, route: Route, { device, deviceIsFixed, tags }: Named): Route {
+    const named = this.#named;
+    named.device = route.deviceIsFixed ? route.device : device;
+    named.deviceIsFixed = route.deviceIsFixed || (deviceIsFixed && device !== undefined);
+    named.scalarDevice = route.deviceIsFixed ? route.scalarDevice : device;
+    named.scalarMetric = route.scalarMetric ?? topic;
+    named.metricPrefix = route.metricPrefix;
+    named.tags = tags === undefined ? route.tags : route.tags === undefined ? tags : { ...route.tags, ...tags };
+    return named;
   }
 }

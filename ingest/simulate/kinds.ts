@@ -56,7 +56,7 @@ const coldStore: DeviceKind = {
   faults: [{ kind: 'spike', metric: 'temperature' }, { kind: 'shift', metric: 'temperature' }, { kind: 'drift', metric: 'temperature' }, { kind: 'stuck', metric: 'temperature' }],
   make(random) {
     const setpoint = random() < 0.5 ? between(random, -20, -17) : between(random, 2, 5);
-    const periodMs = between(random, 30, 50) * MINUTE_MS;
+    const periodMs = between(random, 60, 90) * MINUTE_MS;
     const phase = random();
     return (timeMs, _elapsedMs, { off }) => {
       const position = (timeMs / periodMs + phase) % 1;
@@ -76,7 +76,7 @@ const pump: DeviceKind = {
     const runFlow = between(random, 10, 16);
     const phase = random();
     return (timeMs, _elapsedMs, { off }) => {
-      const running = (timeMs / HOUR_MS + phase) % 1 < 0.42 + 0.05 * daily(timeMs) && !off;
+      const running = (timeMs / (2 * HOUR_MS) + phase) % 1 < 0.42 + 0.05 * daily(timeMs) && !off;
       return running ? [runFlow + 0.3 * gaussian(random), 4.2 + 0.08 * gaussian(random)] : [Math.abs(0.02 * gaussian(random)), 1.1 + 0.03 * gaussian(random)];
     };
   },
