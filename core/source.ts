@@ -28,6 +28,8 @@ export interface Source {
   readonly waiting: number;
   /** Where the source is in its own stream, kept in the journal with what was read (Kafka offsets). */
   positions?(): { partition: string; position: string }[];
+  /** How many messages the peer holds that were not taken yet, by partition (Kafka). */
+  lag?(): { partition: string; messages: number }[];
   status(): SourceStatus;
   /** Stops taking messages in; what was drained may still be settled. */
   pause(): Promise<void>;
