@@ -51,7 +51,9 @@ describe('Normaliser', () => {
     expect(normaliser.mean(0)).toBeCloseTo(5, 0);
     expect(normaliser.scale(0)).toBeGreaterThan(0.8);
     expect(normaliser.scale(0)).toBeLessThan(1.2);
-    expect(normaliser.offset(0)).toBe(total);
+    const anchor = new Float64Array(4);
+    normaliser.anchor(0, anchor);
+    expect([...anchor]).toEqual([normaliser.mean(0), normaliser.scale(0), normaliser.position(0), total]);
   });
 
   it('passes over the reset of a counter', () => {

@@ -116,14 +116,7 @@ export class Normaliser implements StatePart {
     return this.pages[slot >>> PAGE_BITS][(slot & PAGE_MASK) * FLOATS + POSITION];
   }
 
-  /** What is added to a forecast of u to get one of the reading: the last reading for a counter, otherwise 0. */
-  offset(slot: number): number {
-    const s = this.pages[slot >>> PAGE_BITS];
-    const at = (slot & PAGE_MASK) * FLOATS;
-    return s[at + COUNTER] === 1 ? s[at + LAST_VALUE] : 0;
-  }
-
-  /** What a forecast starts from, in one go. out: [4] mean, scale, position, offset. */
+  /** What a forecast starts from, in one go. out: [4] mean, scale, position, and what is added to u to get a reading: a counter's last reading, otherwise 0. */
   anchor(slot: number, out: Float64Array): void {
     const s = this.pages[slot >>> PAGE_BITS];
     const at = (slot & PAGE_MASK) * FLOATS;

@@ -2,11 +2,11 @@
 
 /** ln Gamma(x), x > 0: Lanczos' approximation (g = 5, n = 6; Numerical Recipes, section 6.1), relative error below 2e-10. */
 export function logGamma(x: number): number {
-  const coefficients = [76.18009172947146, -86.50532032941677, 24.01409824083091, -1.231739572450155, 0.1208650973866179e-2, -0.5395239384953e-5];
+  const coefficients = [76.18009172947146, -86.5053203294168, 24.01409824083091, -1.231739572450155, 1.208650973866179e-3, -5.395239384953e-6];
   const base = x + 5.5;
   let series = 1.000000000190015;
   coefficients.forEach((c, i) => (series += c / (x + 1 + i)));
-  return (x + 0.5) * Math.log(base) - base + Math.log((2.5066282746310005 * series) / x);
+  return (x + 0.5) * Math.log(base) - base + Math.log((Math.sqrt(2 * Math.PI) * series) / x);
 }
 
 /** P(T <= t) for T of Student's t with `dof` degrees of freedom. */
