@@ -30,7 +30,7 @@ export interface DetectorOptions {
   opened?: Backend;
   /** `last_value` predicts without a network: the ablation that shows what the network is worth. */
   forecaster?: 'gru' | 'last_value';
-  /** `compact` keeps fewer intervals: 1.2 KB a series in place of 3.2 KB. */
+  /** `compact` keeps fewer intervals and no errors of the long horizon: at most 1.2 KB a series. */
   profile?: 'default' | 'compact';
   settings?: Partial<DetectorSettings>;
   /** Channels that judge; all where left out (ablations). */
@@ -39,6 +39,7 @@ export interface DetectorOptions {
   tuning?: Partial<Tuning>;
 }
 
+const INTERVALS = { default: 16, compact: 6 };
 const DAY_MS = 86_400_000;
 /** The rate of false alarms for which the threshold was fitted: one in so many readings. */
 const FITTED_READINGS = DAY_MS / 600_000 / 0.07;
@@ -81,8 +82,9 @@ export class StreamDetector implements Detector {
   constructor(readonly fleet: Fleet, backend: Backend | null, options: DetectorOptions) {
     this.tuning = { ...DEFAULT_TUNING, ...options.tuning };
     this.#policies = new Policies({ ...DEFAULT_SETTINGS, ...options.settings });
+    const profile = options.profile ?? 'default';
     this.predictor = new Predictor(backend);
-    this.judge = new Judge(this.predictor, this.tuning, options.profile === 'compact' ? 6 : 16, options.channels ?? CHANNELS);
+    this.judge = new Judge(this.predictor, this.tuning, INTERVALS[profile], (options.channels ?? CHANNELS).filter((channel) => profile === 'default' || channel !== 'e32'));
     this.#joint = new Joint(this.tuning);
     this.#events = new Events(fleet, this.#policies.settings);
     this.#devices = new DeviceJudge(fleet, this.#joint, this.#events, this.#health, this.#conditions);
@@ -161,7 +163,8 @@ export class StreamDetector implements Detector {
     }
     if (normaliser.count(slot) === 1) judge.clear(slot);
     const periodMs = normaliser.periodMs(slot);
-    judge.step(slot, batch.timestampMs[row], batch.value[row], normaliser.working(slot), 2 * predictor.features[i * FEATURES + 6], periodMs, this.#learning[i] > 0);
+    judge.step(slot, batch.timestampMs[row], batch.value[row], normaliser.working(slot), 2 * predictor.features[i * FEATURES + 6], periodMs,
+      predictor.features[i * FEATURES + 4], this.#learning[i] > 0);
     const found = judge.finding;
     this.#devices.keep(row, found.v, normaliser.position(slot), found.run);
     const policy = this.#policies.ofSlot(this.fleet, slot);
@@ -199,7 +202,7 @@ export class StreamDetector implements Detector {
       kind: beyond ? 'limit' : KIND_OF[channel], channel: spoke ? found.channel : -1, actual: batch.value[row], yhat, yhatLower, yhatUpper,
       reason: reasonText({
         channel: beyond ? 'limit' : channel, actual: batch.value[row], yhat, yhatLower, yhatUpper, unseenMs: found.unseen * periodMs,
-        above: found.above, run: found.run,
+        above: found.above, extreme: found.extreme, run: found.run,
       }),
     };
   }

@@ -154,7 +154,7 @@ function jointAlarm(found: JointFinding, atMs: number): Alarm {
   return {
     metric: DEVICE_METRIC, atMs, score: found.score, kind, channel: -1, actual: null, yhat: null, yhatLower: null, yhatUpper: null, with: found.metrics,
     reason: reasonText({
-      channel: kind === 'correlation' ? 'joint' : 'state', actual: NaN, yhat: null, yhatLower: null, yhatUpper: null, unseenMs: 0, above: false, run: 0, metrics,
+      channel: kind === 'correlation' ? 'joint' : 'state', actual: NaN, yhat: null, yhatLower: null, yhatUpper: null, unseenMs: 0, above: false, extreme: false, run: 0, metrics,
     }),
   };
 }

@@ -91,14 +91,14 @@ export class Events implements DocumentPart {
     else if (alarm.atMs >= mine.quietUntilMs) this.#openNew(device, mine, alarm, periodMs);
   }
 
-  /** A reading of a metric whose state is abnormal, without an alarm of its own. `kind` where it is known better than at the opening. */
+  /** A reading of a metric whose state is abnormal, without an alarm of its own. `kind` is what a spike turned out to be. */
   continued(device: Device, metric: string, atMs: number, kind: AnomalyKind | null): void {
     for (const kept of this.#of(device.id)?.open ?? []) {
       if (!kept.members.some((m) => m.open && m.metric === metric)) continue;
       const { event } = kept;
       event.readings++;
       if (atMs > event.updatedMs) event.updatedMs = atMs;
-      if (kind !== null && kind !== event.kind && metric === event.metric) {
+      if (kind !== null && event.kind === 'spike' && metric === event.metric) {
         event.kind = kind;
         this.#tell(kept);
       }

@@ -50,7 +50,7 @@ const TRIAL_READINGS = 200;
 const STRONG = 0.7;
 const JOINT_CALM = 8;
 /** What a clean tie is expected to show: calibration.ts. */
-const TIE_PRIOR = { a: 1.7, b: 0.15, offset: 0 };
+const TIE_PRIOR = { a: 1.7, b: 0.15, offset: 2.5 };
 
 /** What a message said of its device as a whole. */
 export interface JointFinding {
@@ -212,7 +212,7 @@ export class Joint {
       ints[d + D_CALM] = residual < 2.5 && residual > -2.5 ? ints[d + D_CALM] + 1 : 0;
       if (ints[d + D_CALM] >= JOINT_CALM) ints[d + D_JOINT] = 0;
     }
-    const worth = best - Math.log(device.slots.length);
+    const worth = best + TIE_PRIOR.offset - Math.log(device.slots.length);
     const peak = s[d + D_PEAK] * (1 - tuning.repeatDecay);
     s[d + D_PEAK] = worth > peak ? worth : peak;
     if (bestMetric < 0 || worth <= thresholdOdds || worth <= peak + tuning.repeatMargin) return;

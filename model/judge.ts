@@ -39,6 +39,8 @@ export interface Finding {
   channel: number;
   /** Whether it lies above what was seen or forecast. */
   above: boolean;
+  /** Whether the value is beyond all that the series has shown. */
+  extreme: boolean;
   /** Readings for which that channel has shown nothing novel. */
   unseen: number;
   /** The working value less the series' anchor, its scale, the squared error of the one-step forecast in squared scales. */
@@ -57,7 +59,7 @@ export interface Finding {
 export class Judge {
   readonly parts: readonly StatePart[];
   readonly arena: Arena;
-  readonly finding: Finding = { odds: SILENT, channel: X, above: false, unseen: 0, v: 0, scale: 1, square: 0, run: 0, stuck: false };
+  readonly finding: Finding = { odds: SILENT, channel: X, above: false, extreme: false, unseen: 0, v: 0, scale: 1, square: 0, run: 0, stuck: false };
   readonly #wide = new WideArena('judge-wide', 1, 'series', WIDE_WORDS);
   readonly #on: boolean[];
   readonly #prior: ChannelPrior[];
@@ -78,20 +80,24 @@ export class Judge {
   readonly #dwellCounts = this.#take(3); // int
   readonly #hoursSeen = this.#take(1); // int: a bit an hour
   readonly #hours = this.#take(HOURS);
-  readonly #values = this.#take(32); // ring of values
-  readonly #forecasts32 = this.#take(32);
   readonly #calibration = this.#take(CHANNELS.length * CALIBRATION_WORDS);
+  /** Rings of the values and of the forecasts of the next 32; without the channel e32 there are none. */
+  readonly #values: number;
+  readonly #forecasts32: number;
   readonly #boxes: number[];
   /** What is expected of a clean series at the age of the present reading. */
   readonly expected: Expected = { now: 0, sum: 0, sizeUnit: 1 };
   /** Of the present reading: the sum over channels of what their odds exceed `supportFrom` by. */
   #support = 0;
   #learning = true;
+  #logRoughness = 0;
 
   constructor(readonly predictor: Predictor, readonly tuning: Tuning, readonly intervals: number, channels: readonly Channel[]) {
     this.#on = CHANNELS.map((name) => channels.includes(name));
     this.#prior = CHANNELS.map((name) => tuning.prior[name]);
-    this.#boxes = [X, E1, E32, TOD].map(() => this.#take(noveltyWords(intervals)));
+    this.#boxes = [X, E1, E32, TOD].map((channel) => (this.#on[channel] ? this.#take(noveltyWords(intervals)) : 0));
+    this.#values = this.#on[E32] ? this.#take(32) : 0;
+    this.#forecasts32 = this.#on[E32] ? this.#take(32) : 0;
     this.arena = new Arena('judge', 1, 'series', this.#words);
     this.parts = [this.arena, this.#wide];
   }
@@ -124,9 +130,10 @@ export class Judge {
    *
    * @param raw the reading; @param u the working value
    * @param logRatio ln of the time since the last reading over the period
+   * @param logRoughness a quarter of ln(mean squared difference / scale^2): the normaliser's slow roughness
    * @param learning false while an event is open: what is normal is then not taught
    */
-  step(slot: number, timestampMs: number, raw: number, u: number, logRatio: number, periodMs: number, learning: boolean): void {
+  step(slot: number, timestampMs: number, raw: number, u: number, logRatio: number, periodMs: number, logRoughness: number, learning: boolean): void {
     const { tuning, arena } = this;
     const s = arena.floats[arena.page(slot)];
     const ints = arena.ints[arena.page(slot)];
@@ -145,6 +152,7 @@ export class Judge {
     f.stuck = false;
     this.#support = 0;
     this.#learning = learning;
+    this.#logRoughness = logRoughness;
 
     const { expected } = this;
     expected.now = 1 / (t + tuning.t1) + tuning.rateFloor;
@@ -163,13 +171,14 @@ export class Judge {
     }
     // A fault shows on several channels at once more often than chance does: what the others say supports the loudest.
     if (f.odds > tuning.supportFrom) f.odds += tuning.supportWeight * (this.#support - (f.odds - tuning.supportFrom));
-    this.#remember(s, at, v, wide, w, t);
+    if (this.#on[E32]) this.#remember(s, at, v, wide, w, t);
     wide[w + LAST] = raw;
     ints[at + this.#t] = t + 1;
   }
 
   /** The forecasts that were made from this reading: called after the predictor has advanced. */
   keepForecasts(slot: number): void {
+    if (!this.#on[E32]) return;
     const { arena, predictor } = this;
     const s = arena.floats[arena.page(slot)];
     const at = arena.at(slot);
@@ -207,12 +216,6 @@ export class Judge {
     }
   }
 
-  /** The middle of what a box channel has shown. */
-  #centre(s: Float32Array, at: number, channel: number): number {
-    const low = at + this.#boxes[channel] + 3 * this.intervals;
-    return 0.5 * (s[low] + s[low + 1]);
-  }
-
   /** A person called an alarm on this channel false: three events more, each of the size that its latest had. */
   raiseBar(slot: number, channel: number): void {
     const s = this.arena.floats[this.arena.page(slot)];
@@ -224,17 +227,24 @@ export class Judge {
   #novel(
     channel: number, s: Float32Array, ints: Int32Array, at: number, v: number, theta: number, t: number,
   ): void {
+    const low = at + this.#boxes[channel] + 3 * this.intervals;
+    const extreme = v < s[low] || v > s[low + 1];
+    const above = channel === X ? v > 0.5 * (s[low] + s[low + 1]) : v > 0;
     const d = novelty(s, ints, at + this.#boxes[channel], this.intervals, v, theta, t);
     // The first readings span the range: all of them are novel and none tells anything.
     if (t < this.tuning.countFrom) return;
     const c = at + this.#calibration + channel * CALIBRATION_WORDS;
-    if (d <= 0) {
+    const noise = channel === X || channel === TOD ? this.tuning.noisePad * this.finding.scale * Math.exp(2 * this.#logRoughness) : 0;
+    const beyond = d > 0 && noise > 0 ? d - noise / (s[low + 1] - s[low]) : d;
+    if (beyond <= 0) {
       s[c] *= PEAK_DECAY;
       return;
     }
     const unseen = t - ints[c + LATEST];
-    const odds = calibrate(s, ints, c, d, t, this.expected, this.#prior[channel], this.tuning);
-    if (odds > SILENT) this.#offer(channel, odds, channel === X ? v > this.#centre(s, at, X) : v > 0, unseen);
+    const odds = calibrate(s, ints, c, beyond, t, this.expected, this.#prior[channel], this.tuning);
+    if (odds <= SILENT) return;
+    this.#offer(channel, odds, above, channel === X && extreme ? t : unseen);
+    if (channel === X) this.finding.extreme = extreme;
   }
 
   #judgeForecasts(
@@ -249,8 +259,8 @@ export class Judge {
       this.finding.square = e1 * e1;
       if (this.#on[E1]) this.#novel(E1, s, ints, at, e1, theta, t);
     }
-    const mean32 = (wide[w + SUM32] + v - s[at + this.#values + (t & 31)]) / 32;
     if (this.#on[E32] && t >= 32 && mute === 0) {
+      const mean32 = (wide[w + SUM32] + v - s[at + this.#values + (t & 31)]) / 32;
       const e32 = this.#error(slot, 2, mean32 - s[at + this.#forecasts32 + (t & 31)], scale);
       this.#novel(E32, s, ints, at, e32, theta, t);
     }

@@ -18,6 +18,8 @@ export interface Evidence {
   unseenMs: number;
   /** Whether the value, or the error of its forecast, is above what was seen or expected. */
   above: boolean;
+  /** Whether the value is beyond all that the series has shown. */
+  extreme: boolean;
   /** Equal readings in a row. */
   run: number;
   /** For a device as a whole: the metrics that no longer go together. */
@@ -36,7 +38,7 @@ export function reasonText(e: Evidence): string {
 function explain(e: Evidence): string {
   const since = duration(e.unseenMs);
   switch (e.channel) {
-    case 'x': return `${e.above ? 'the highest value' : 'the lowest value'} of its kind in ${since}`;
+    case 'x': return e.extreme ? `the ${e.above ? 'highest' : 'lowest'} value in ${since}` : `a value like none in ${since}`;
     case 'e1': return `the largest ${e.above ? 'rise' : 'fall'} against the forecast in ${since}`;
     case 'e32': return `the last 32 readings ran ${e.above ? 'above' : 'below'} the forecast as never in ${since}`;
     case 'tod': return `${e.above ? 'too high' : 'too low'} for this hour of the day, as never in ${since}`;
@@ -56,7 +58,7 @@ function list(names: readonly string[]): string {
 /** A number with as many digits as tell it apart at this spread. */
 export function plain(x: number, spread: number): string {
   if (!Number.isFinite(x)) return String(x);
-  const digits = spread > 0 ? Math.ceil(-Math.log10(spread)) + 1 : 3;
+  const digits = spread > 0 ? Math.ceil(-Math.log10(spread)) + 2 : 3;
   if (digits > 12 || Math.abs(x) >= 1e15) return x.toPrecision(6);
   return x.toFixed(Math.min(12, Math.max(0, digits)));
 }

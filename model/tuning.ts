@@ -19,6 +19,8 @@ export interface Tuning {
   /** theta of the x channel and of the others: how far an interval may be stretched, in ranges. */
   thetaX: number;
   thetaError: number;
+  /** Root mean squared differences by which a value must leave what was seen before it is novel at all. */
+  noisePad: number;
   /** Readings until the prior's rate halves. */
   t1: number;
   rateFloor: number;
@@ -52,6 +54,7 @@ export interface Tuning {
 export const DEFAULT_TUNING: Tuning = {
   thetaX: 0.6,
   thetaError: 0.45,
+  noisePad: 0.3,
   t1: 20,
   rateFloor: 1e-4,
   rateWeight: 2,
@@ -70,9 +73,9 @@ export const DEFAULT_TUNING: Tuning = {
   regular: 0.3,
   prior: {
     x: { a: 2, b: 0.2, offset: 2.5 },
-    e1: { a: 1, b: 0.2, offset: 0.5 },
+    e1: { a: 1, b: 0.2, offset: 1 },
     e32: { a: 2, b: 0.16, offset: 0 },
-    tod: { a: 2.4, b: 0.17, offset: 0 },
+    tod: { a: 2.4, b: 0.17, offset: -1 },
     stuck: { a: 0.15, b: 0.5, offset: 1 },
     dwell: { a: 0.03, b: 0.2, offset: 0 },
     cycle: { a: 0.02, b: 0.3, offset: 0 },
