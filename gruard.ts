@@ -17,7 +17,9 @@ import { Decoder } from './ingest/decode/index.js';
 import { HttpSource } from './ingest/http.js';
 import type { IngestStages } from './ingest/inlet.js';
 import { Intake } from './ingest/intake.js';
+import { KafkaSource } from './ingest/kafka.js';
 import { MqttSource } from './ingest/mqtt.js';
+import { SourcePositions, type PositionsDocument } from './ingest/positions.js';
 import { Sequencer } from './ingest/sequence.js';
 import { followAlerts, followStore } from './followers.js';
 import { CommittedFeed } from './live.js';
@@ -34,7 +36,7 @@ import { Journal } from './store/journal.js';
 import { lockDataDir } from './store/lock.js';
 import { replay } from './store/replay.js';
 import { Snapshots } from './store/snapshot.js';
-import { apiOptionsOf, brokerSettingsOf, decoderSettingsOf, detectorOptionsOf, embeddedStoreOf, influxStoreOf, limitsOf, mqttSettingsOf } from './wiring.js';
+import { apiOptionsOf, brokerSettingsOf, decoderSettingsOf, detectorOptionsOf, embeddedStoreOf, influxStoreOf, kafkaSettingsOf, limitsOf, mqttSettingsOf } from './wiring.js';
 
 /** A running gruard. */
 export interface Gruard {
@@ -72,6 +74,7 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
 
   const fleet = new Fleet();
   const board = new Board(fleet);
+  const positions = new SourcePositions();
   const live = new CommittedFeed();
   const reasons = new ReasonCounters();
   const deadLetters = new DeadLetters({ disk, most: config.limits.dead_letters, clock });
@@ -88,7 +91,7 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
     journal, fleet, clock,
     parts: [sequencer.state, board.last, ...detector.parts],
     documents: detector.documents,
-    fleetDocument: () => board.document(),
+    fleetDocument: () => ({ ...board.document(), positions: positions.document() }),
   });
   const store: ResultStore = config.store.kind === 'embedded' ? embeddedStoreOf(config) : influxStoreOf(config, join(config.data_dir, 'cursors', 'influxdb.json'));
   await store.open();
@@ -101,12 +104,13 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
     commitDelayMs: config.journal.commit_delay_ms,
     onStepped: (batch) => {
       board.apply(batch);
+      positions.apply(batch);
       snapshots.touched(batch);
     },
     onCommitted: (batch, sequence) => live.publish(batch, sequence, fleet),
     onRetire: (device) => board.retire(device),
   });
-  await restore({ journal, snapshots, pipeline, board, log });
+  await restore({ journal, snapshots, pipeline, board, positions, log });
   snapshots.start(config.journal.snapshot_interval_ms);
   closing.push(() => snapshots.stop());
 
@@ -125,7 +129,7 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
 
   closing.push(expireHourly(store, config.store.retention_days, () => pipeline.nowMs, log));
 
-  const { sources, http, broker } = makeSources(config, { decoder: new Decoder(intake, limits, decoderSettingsOf(config)), intake, limits }, clock);
+  const { sources, http, broker } = makeSources(config, { decoder: new Decoder(intake, limits, decoderSettingsOf(config)), intake, limits }, clock, positions);
   for (const source of sources) {
     pipeline.addSource(source);
     closing.push(() => source.close());
@@ -160,14 +164,18 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
 }
 
 /** Brings back the state: snapshots, then what the journal holds beyond them. */
-async function restore({ journal, snapshots, pipeline, board, log }: { journal: Journal; snapshots: Snapshots; pipeline: Pipeline; board: Board; log: Log }): Promise<void> {
+async function restore(parts: { journal: Journal; snapshots: Snapshots; pipeline: Pipeline; board: Board; positions: SourcePositions; log: Log }): Promise<void> {
+  const { journal, snapshots, pipeline, board, positions, log } = parts;
   const loaded = await snapshots.load();
   for (const note of loaded.notes) log.warn('snapshot', { note });
-  if (loaded.fleetDocument !== null) board.restore(loaded.fleetDocument as BoardDocument);
+  const document = loaded.fleetDocument as (BoardDocument & { positions?: PositionsDocument }) | null;
+  if (document !== null) board.restore(document);
+  positions.restore(document?.positions ?? {});
   let records = 0;
   for await (const { batch, recorded } of replay({ journal, snapshots, declare: (declarations) => pipeline.declare(declarations) })) {
     pipeline.replay(batch);
     board.apply(recorded);
+    positions.apply(recorded);
     snapshots.touched(batch);
     records++;
   }
@@ -194,11 +202,13 @@ function expireHourly(store: ResultStore, retentionDays: number, nowMs: () => nu
   return () => clearInterval(timer);
 }
 
-function makeSources(config: Config, stages: IngestStages, clock: Clock): { sources: Source[]; http: HttpSource; broker: BrokerSource | undefined } {
+function makeSources(config: Config, stages: IngestStages, clock: Clock, positions: SourcePositions): { sources: Source[]; http: HttpSource; broker: BrokerSource | undefined } {
   const http = new HttpSource(stages, clock);
   const brokerSettings = brokerSettingsOf(config);
   const broker = brokerSettings && new BrokerSource(stages, clock, brokerSettings);
   const mqttSettings = mqttSettingsOf(config);
   const mqtt = mqttSettings && new MqttSource(stages, clock, mqttSettings);
-  return { sources: [http, ...(broker ? [broker] : []), ...(mqtt ? [mqtt] : [])], http, broker };
+  const kafkaSettings = kafkaSettingsOf(config);
+  const kafka = kafkaSettings && new KafkaSource(stages, clock, kafkaSettings, positions.of('kafka'));
+  return { sources: [http, ...(broker ? [broker] : []), ...(mqtt ? [mqtt] : []), ...(kafka ? [kafka] : [])], http, broker };
 }

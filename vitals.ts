@@ -94,6 +94,8 @@ export function measuresOf(vitals: Vitals): Measure[] {
       reasons.entries().map(([reason, value]) => ({ labels: { reason }, value }))),
     labelled('gruard_source_received_total', 'Messages received.', 'counter', sources.map((s) => ({ labels: { source: s.name }, value: s.status().received }))),
     labelled('gruard_source_waiting', 'Messages that wait to be taken in.', 'gauge', sources.map((s) => ({ labels: { source: s.name }, value: s.waiting }))),
+    labelled('gruard_source_lag_messages', 'Messages that the peer of a source holds and that are not durable here yet.', 'gauge',
+      sources.flatMap((s) => (s.lag?.() ?? []).map(({ partition, messages }) => ({ labels: { source: s.name, partition }, value: messages })))),
     labelled('gruard_source_connected', '1 while the source is connected.', 'gauge', sources.map((s) => ({ labels: { source: s.name }, value: s.status().state === 'connected' ? 1 : 0 }))),
     counter('gruard_dead_letters_dropped_total', 'Dead letters that were counted and not kept.', vitals.deadLetters.dropped),
     gauge('gruard_snapshot_floor_sequence', 'A restart replays the journal from the record after this one.', vitals.snapshots.status().floor),

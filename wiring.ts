@@ -3,9 +3,12 @@ import { join } from 'node:path';
 import { hashToken, type ApiOptions } from './api/server.js';
 import type { Config } from './config/schema.js';
 import { GruardError, messageOf } from './core/errors.js';
+import type { KafkaConnection } from './core/kafka.js';
 import type { Limits } from './core/limits.js';
 import type { BrokerSettings } from './ingest/broker.js';
 import type { DecoderSettings } from './ingest/decode/index.js';
+import { DEFAULT_INLET_LIMITS } from './ingest/inlet.js';
+import type { KafkaSettings } from './ingest/kafka.js';
 import type { MqttSettings } from './ingest/mqtt.js';
 import type { BackendName } from './model/backends/index.js';
 import type { DetectorOptions } from './model/detector.js';
@@ -63,7 +66,7 @@ function timeOf(text: string, setting: string): number {
 /** The embedded broker, the user's own broker: whichever the configuration asks for. */
 export function brokerSettingsOf(config: Config): BrokerSettings | undefined {
   const b = config.broker;
-  const wanted = b.enabled === 'on' || (b.enabled === 'auto' && config.mqtt.url === '');
+  const wanted = b.enabled === 'on' || (b.enabled === 'auto' && config.mqtt.url === '' && !readsKafka(config));
   return wanted ? { host: b.host, port: b.port, username: b.username || undefined, password: b.password || undefined, clients: b.clients } : undefined;
 }
 
@@ -75,6 +78,33 @@ export function mqttSettingsOf(config: Config): MqttSettings | undefined {
     username: m.username || undefined, password: m.password || undefined,
     ca: pem(m.ca_file, 'mqtt.ca_file'), cert: pem(m.cert_file, 'mqtt.cert_file'), key: pem(m.key_file, 'mqtt.key_file'),
     unacknowledgedMessages: m.unacknowledged_messages,
+  };
+}
+
+/** The Kafka of the settings; undefined where none is named. @throws GruardError CONFIG_INVALID, CONFIG_UNREADABLE. */
+export function kafkaConnectionOf(config: Config): KafkaConnection | undefined {
+  const k = config.kafka;
+  if (k.brokers.length === 0) return undefined;
+  if (k.sasl !== 'none' && (k.username === '' || k.password === '')) throw new GruardError('CONFIG_INVALID', `kafka.sasl is ${k.sasl}: kafka.username and kafka.password_file are needed`);
+  return {
+    brokers: k.brokers, clientId: k.client_id, tls: k.tls,
+    ca: pem(k.ca_file, 'kafka.ca_file'), cert: pem(k.cert_file, 'kafka.cert_file'), key: pem(k.key_file, 'kafka.key_file'),
+    sasl: k.sasl === 'none' ? undefined : { mechanism: k.sasl, username: k.username, password: k.password },
+  };
+}
+
+function readsKafka({ kafka }: Config): boolean {
+  return kafka.brokers.length > 0 && (kafka.topics.length > 0 || kafka.topic_pattern !== '');
+}
+
+export function kafkaSettingsOf(config: Config): KafkaSettings | undefined {
+  const connection = kafkaConnectionOf(config);
+  if (!connection || !readsKafka(config)) return undefined;
+  const k = config.kafka;
+  return {
+    connection, topics: k.topics, topicPattern: k.topic_pattern || undefined, groupId: k.group_id, from: k.from, device: k.device, tagHeaders: k.tag_headers,
+    deadLetterTopic: k.dead_letter_topic || undefined, eventTime: config.time === 'event',
+    limits: { items: k.unacknowledged_messages, bytes: DEFAULT_INLET_LIMITS.bytes },
   };
 }
 

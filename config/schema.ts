@@ -89,6 +89,32 @@ export const configSchema = Type.Object({
     unacknowledged_messages: integer(20_000, 'Messages in flight between receipt and journal.', 1, 1_000_000),
   }),
 
+  kafka: section('Your own Kafka: readings from it, results and events to it.', {
+    brokers: texts([], 'HOST:PORT of some of the brokers; empty: not used.'),
+    topics: texts([], 'Topics to read.'),
+    topic_pattern: text('', 'Regular expression: topics whose whole name matches are read as well.'),
+    group_id: text('gruard', 'Consumer group; gruard is to be its only member.'),
+    from: choice(['earliest', 'latest'], 'earliest', 'Where a partition is begun that was never read.'),
+    device: choice(['payload', 'key'], 'payload', '`payload`: the device that the payload names, else the message key. `key`: always the key.'),
+    tag_headers: texts([], 'Message headers that become tags of the device.'),
+    dead_letter_topic: text('', 'Topic for messages that cannot be read, with the reason in headers; empty: none.'),
+    unacknowledged_messages: integer(20_000, 'Messages in flight between receipt and journal.', 1, 1_000_000),
+    client_id: text('gruard', 'How gruard calls itself.'),
+    tls: Type.Boolean({ default: false, description: 'Speak TLS; any of the three files below does so too.' }),
+    ca_file: text('', 'Certificate authority of the brokers (PEM).'),
+    cert_file: text('', 'Client certificate (PEM).'),
+    key_file: text('', 'Key of the client certificate (PEM).'),
+    sasl: choice(['none', 'plain', 'scram-sha-256', 'scram-sha-512'], 'none', 'SASL mechanism.'),
+    username: text('', 'User.'),
+    password: secret('Password.'),
+    password_file: secretFile('the password'),
+    output: section('Results and events, written as JSON and keyed by device.', {
+      enabled: Type.Boolean({ default: false, description: 'Write them.' }),
+      results_topic: text('gruard.results', 'Topic for the result of each reading; empty: none.'),
+      events_topic: text('gruard.events', 'Topic for anomaly events and health verdicts; empty: none.'),
+    }),
+  }),
+
   decode: section('How topics and payloads become devices and metrics.', {
     topics: Type.Array(topicRule, { default: [], description: 'Rules for topics, the first match wins. Without a match the last topic level is the device, unless the payload names one.', maxItems: 1000 }),
     include: texts([], 'Topic filters to take; empty: all.'),

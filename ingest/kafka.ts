@@ -200,19 +200,20 @@ export class KafkaSource implements Source {
     this.#detail = null;
   }
 
-  async #eachBatch({ batch, resolveOffset, heartbeat, isRunning, isStale }: EachBatchPayload): Promise<void> {
+  async #eachBatch(payload: EachBatchPayload): Promise<void> {
+    const { batch } = payload;
     const partition = this.#progress.partition(batch.topic, batch.partition);
     partition.end = Number(batch.highWatermark);
     const { messages } = batch;
     for (let at = 0; at < messages.length; ) {
-      if (!isRunning() || isStale()) return;
+      if (!payload.isRunning() || payload.isStale()) return;
       if (this.#inlet.overfull || this.#paused) {
         await new Promise((resolve) => { setTimeout(resolve, LOOK_AGAIN_MS); });
-        await heartbeat();
+        await payload.heartbeat();
         continue;
       }
       at = this.#push(partition, batch.topic, messages, at);
-      resolveOffset(messages[at - 1].offset);
+      payload.resolveOffset(messages[at - 1].offset);
       this.#wake();
     }
   }
