@@ -149,20 +149,24 @@ if (mosquittoPath === undefined) {
 }
 const runs = Number(options.runs);
 const result: Record<string, number> = { messages, devices, metrics, runs };
-const rows: (string | number)[][] = [['', 'bare readings/CPU s', 'gruard readings/CPU s', 'ratio', 'wanted', 'gruard readings/s']];
+const rows: (string | number)[][] = [['', 'bare readings/CPU s', 'gruard readings/CPU s', 'ratio', 'wanted', 'gruard readings/s', 'readings a batch']];
 for (const [qos, wanted] of [[1, 1.2], [0, 0.75]] as const) {
   const rates: Record<'bare' | 'gruard', number[]> = { bare: [], gruard: [] };
   const walls: number[] = [];
+  const batchSizes: number[] = [];
   for (let run = 0; run < runs; run++) {
     for (const kind of ['bare', 'gruard'] as const) {
       const figures = await throughput(kind, qos);
       rates[kind].push(figures.readings / figures.cpuS);
-      if (kind === 'gruard') walls.push(figures.readings / figures.wallS);
+      if (kind === 'gruard') {
+        walls.push(figures.readings / figures.wallS);
+        batchSizes.push(figures.readings / figures.batches);
+      }
       if (qos === 1 && figures.readings !== messages * metrics) throw new Error(`${kind}: ${figures.readings} of ${messages * metrics} readings arrived`);
     }
   }
   const ratio = median(rates.gruard.map((rate, run) => rate / rates.bare[run]));
-  rows.push([`QoS ${qos}`, Math.round(median(rates.bare)), Math.round(median(rates.gruard)), ratio, `>= ${wanted}`, Math.round(median(walls))]);
+  rows.push([`QoS ${qos}`, Math.round(median(rates.bare)), Math.round(median(rates.gruard)), ratio, `>= ${wanted}`, Math.round(median(walls)), Math.round(median(batchSizes))]);
   Object.assign(result, { [`qos${qos}_bare_per_cpu_s`]: median(rates.bare), [`qos${qos}_gruard_per_cpu_s`]: median(rates.gruard), [`qos${qos}_ratio`]: ratio });
 }
 console.log(`${messages} messages of ${metrics} reading(s), ${devices} devices, median of ${runs} interleaved runs`);

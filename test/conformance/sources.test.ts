@@ -1,6 +1,6 @@
 import { connectAsync, type MqttClient } from 'mqtt';
 import { createServer, connect as connectTcp, type Socket } from 'node:net';
-import { describe } from 'vitest';
+import { afterAll, beforeAll, describe } from 'vitest';
 import { systemClock } from '../../core/clock.js';
 import { BrokerSource } from '../../ingest/broker.js';
 import { HttpSource } from '../../ingest/http.js';
@@ -64,12 +64,16 @@ class Wire {
 
 for (const version of ['3.1.1', '5'] as const) {
   describe.skipIf(mosquittoPath === undefined)(`mosquitto, MQTT ${version}`, () => {
+    let mosquitto: Mosquitto;
+    let session = 0;
+    beforeAll(async () => { mosquitto = await Mosquitto.start(); });
+    afterAll(() => mosquitto.remove());
+
     sourceConformance('mqtt', async (bench: Bench, limits): Promise<SourceUnderTest> => {
-      const mosquitto = await Mosquitto.start();
       const wire = new Wire(mosquitto.port);
       const url = await wire.listen();
       const source = new MqttSource(bench.stages, systemClock, {
-        url, topics: ['plant/#'], version, qos: 1, clientId: 'gruard', unacknowledgedMessages: limits.items, unacknowledgedBytes: limits.bytes,
+        url, topics: ['plant/#'], version, qos: 1, clientId: `gruard-${session++}`, unacknowledgedMessages: limits.items, unacknowledgedBytes: limits.bytes,
       });
       await source.open(bench.wake);
       while (source.status().state !== 'connected') await new Promise((resolve) => { setTimeout(resolve, 10); });
@@ -82,7 +86,6 @@ for (const version of ['3.1.1', '5'] as const) {
         end: async () => {
           await publisher.end();
           wire.close();
-          await mosquitto.remove();
         },
       };
     });

@@ -155,25 +155,25 @@ export function sourceConformance(name: string, make: MakeSource): void {
       expect(new Set(bench.rows.map((r) => `${r.device} ${r.timestampMs}`)).size).toBe(3000);
     });
 
-    it('takes what a cut connection brings again as duplicates', async () => {
+    it('takes what a cut connection brings again as duplicates', async (context) => {
       await start();
-      if (!t.cut) return;
-      await t.send('plant/oven3', Array.from({ length: 5000 }, (_, i) => payload(i, 'oven3')));
-      await bench.until(t.source, () => bench.rows.length >= 10_000, false);
+      if (!t.cut) return context.skip('no connection that could be cut');
+      await t.send('plant/oven3', Array.from({ length: 2000 }, (_, i) => payload(i, 'oven3')));
+      await bench.until(t.source, () => bench.rows.length >= 4000, false);
       await t.cut();
-      await bench.until(t.source, () => bench.counters.get('duplicate') >= 10_000);
-      expect(bench.rows.length).toBe(10_000);
+      await bench.until(t.source, () => bench.counters.get('duplicate') >= 4000);
+      expect(bench.rows.length).toBe(4000);
       expect(bench.counters.get('late') + bench.counters.get('duplicate_differs')).toBe(0);
-      if (t.acknowledged) await expect.poll(t.acknowledged).toBe(5000);
+      if (t.acknowledged) await expect.poll(t.acknowledged).toBe(2000);
     });
 
     it('holds a bounded number of messages that are not durable', async () => {
       await start({ items: 100, bytes: 1024 * 1024 });
-      const sent = t.send('plant/oven3', Array.from({ length: 5000 }, (_, i) => payload(i, 'oven3'))).catch(() => undefined);
+      const sent = t.send('plant/oven3', Array.from({ length: 3000 }, (_, i) => payload(i, 'oven3'))).catch(() => undefined);
       await pause(300);
       expect(t.source.waiting).toBeLessThan(1500);
       await bench.until(t.source, () => t.source.waiting === 0 && bench.rows.length >= 200);
-      await bench.until(t.source, () => bench.rows.length >= 10_000 || !t.acknowledged);
+      await bench.until(t.source, () => bench.rows.length >= 6000 || !t.acknowledged);
       await sent;
     });
 
