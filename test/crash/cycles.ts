@@ -32,6 +32,12 @@ interface Point {
   scored: boolean;
 }
 
+interface Event {
+  id: string;
+  state: string;
+}
+
+const WARM_UP_ROUNDS = 150;
 const CATCH_UP_MS = 180_000;
 
 /**
@@ -56,9 +62,11 @@ export async function crashCycles(options: { cycles: number; seed: number; devic
     }
     await spared.start();
     const devices = Array.from({ length: options.devices ?? 20 }, (_, i) => `press ${i}`);
-    const fleet = new PublishingFleet(broker.url, devices, options.roundMs ?? 100, options.seed + 1);
+    const fleet = new PublishingFleet(broker.url, devices, options.roundMs ?? 40, options.seed + 1);
     await fleet.start();
     ends.push(() => fleet.stop());
+    // Past the warm-up, so that the kills fall among scores, events and alerts.
+    while (fleet.rounds < WARM_UP_ROUNDS) await sleep(100);
     for (let cycle = 0; cycle < options.cycles; cycle++) {
       const ready = killed.start();
       if (random() < 0.25) await Promise.race([ready, sleep(random() * 1500)]);
@@ -79,10 +87,11 @@ export async function crashCycles(options: { cycles: number; seed: number; devic
 function settingsOf(name: string, mqttUrl: string, receiverUrl: string): object {
   return {
     time: 'event',
+    model: { backend: 'wasm' },
     mqtt: { url: mqttUrl, client_id: name, topics: ['plant/#'] },
     // Small and often, so that kills fall into snapshots, segments and their removal.
     journal: { snapshot_interval_ms: 1000, segment_bytes: 262_144 },
-    alerts: { sinks: [{ name: 'receiver', kind: 'webhook', url: `${receiverUrl}/${name}` }] },
+    alerts: { sinks: [{ name: 'receiver', kind: 'webhook', url: `${receiverUrl}/${name}`, max_per_minute: 0 }] },
     log: { format: 'json' },
   };
 }
@@ -132,26 +141,46 @@ async function compare(cycles: number, killed: Gruard, spared: Gruard, fleet: Pu
         const got = byTime.get(Date.parse(point.timestamp));
         if (got && JSON.stringify(got) === JSON.stringify(point)) continue;
         report.different++;
-        say(`${device} ${metric}: ${JSON.stringify(got)}, never killed: ${JSON.stringify(point)}`);
+        say(`${device} ${metric} ${point.timestamp}: ${differences(got, point)}`);
       }
     }
   }
-  const [events, wantedEvents] = await Promise.all([killed, spared].map((gruard) => gruard.all<{ id: string }>('/v1/anomalies')));
+  const [events, wantedEvents] = await Promise.all([killed, spared].map((gruard) => gruard.all<Event>('/v1/anomalies')));
   report.events = wantedEvents.length;
   for (const event of wantedEvents) {
     const got = events.find(({ id }) => id === event.id);
-    if (JSON.stringify(got) === JSON.stringify(event)) continue;
+    const different = differences(got && settled(got), settled(event));
+    if (different === '') continue;
     report.events_different++;
-    say(`event ${JSON.stringify(got)}, never killed: ${JSON.stringify(event)}`);
+    say(`event ${event.id}: ${different}`);
   }
-  const [told, wantedTold] = ['/killed', '/spared'].map((path) => received.get(path) ?? []);
-  const distinct = new Set(told);
-  report.alerts = new Set(wantedTold).size;
-  report.alerts_repeated = told.length - distinct.size;
-  for (const key of new Set(wantedTold)) {
-    if (distinct.has(key)) continue;
+  const told = received.get('/killed') ?? [];
+  const distinct = new Set(told.map(changeOf));
+  const wantedTold = new Set((received.get('/spared') ?? []).map(changeOf));
+  report.alerts = wantedTold.size;
+  report.alerts_repeated = told.length - new Set(told).size;
+  for (const key of wantedTold) {
+    if (distinct.has(key) || key.endsWith(':updated')) continue;
     report.alerts_missing++;
     say(`alert missing: ${key.slice(0, 200)}`);
   }
   return report;
+}
+
+/** The fields in which the killed one differs from the spared one. */
+function differences(got: object | undefined, wanted: object): string {
+  if (!got) return 'missing';
+  const mine = new Map(Object.entries(got));
+  return Object.entries(wanted).filter(([key, value]) => JSON.stringify(mine.get(key)) !== JSON.stringify(value))
+    .map(([key, value]) => `${key} is ${JSON.stringify(mine.get(key))}, never killed ${JSON.stringify(value)}`).join('; ');
+}
+
+/** How far an event that goes on has been reported depends on where batches end, killed or not. */
+function settled(event: Event): object {
+  return event.state === 'open' ? { ...event, readings: null, updated_at: null, severity: null } : event;
+}
+
+/** EVENT:CHANGE of an idempotency key. Its number counts the updates before, which a sink that lags behind is told together. */
+function changeOf(key: string): string {
+  return key.slice(0, key.lastIndexOf(':'));
 }

@@ -24,6 +24,11 @@ export class PublishingFleet {
     this.#random = seededRandom(seed);
   }
 
+  /** How often every device has published. */
+  get rounds(): number {
+    return this.#round;
+  }
+
   async start(): Promise<void> {
     this.#client = await connectAsync(this.url, { clientId: 'fleet' });
     this.#loop = this.#publishAll();
