@@ -253,7 +253,7 @@ export class Joint {
       s[at + PAIR + 2] += PAIR_RATE * (z * zp - both);
     }
     const since = ints[at + SINCE]++;
-    const d = novelty(s, ints, at + BOXES, INTERVALS, s[at + RESIDUAL], this.tuning.thetaError, since);
+    const d = novelty(s, ints, at + BOXES, INTERVALS, s[at + RESIDUAL], this.tuning.thetaError, since, 0);
     if (since < 60) return SILENT;
     this.#expected.sizeUnit = 1 / (1 + this.tuning.sizeSettling / since);
     if (d <= 0) {

@@ -216,6 +216,13 @@ export class Judge {
     }
   }
 
+  /** How far noise alone carries a value of this channel, in its unit. */
+  #noise(channel: number): number {
+    const relative = Math.exp(2 * this.#logRoughness);
+    if (channel === E1) return this.tuning.noisePadError * relative;
+    return channel === E32 ? 0 : this.tuning.noisePad * this.finding.scale * relative;
+  }
+
   /** A person called an alarm on this channel false: three events more, each of the size that its latest had. */
   raiseBar(slot: number, channel: number): void {
     const s = this.arena.floats[this.arena.page(slot)];
@@ -230,13 +237,12 @@ export class Judge {
     const low = at + this.#boxes[channel] + 3 * this.intervals;
     const extreme = v < s[low] || v > s[low + 1];
     const above = channel === X ? v > 0.5 * (s[low] + s[low + 1]) : v > 0;
-    const d = novelty(s, ints, at + this.#boxes[channel], this.intervals, v, theta, t);
+    const d = novelty(s, ints, at + this.#boxes[channel], this.intervals, v, theta, t, this.tuning.rarePad);
     // The first readings span the range: all of them are novel and none tells anything.
     if (t < this.tuning.countFrom) return;
     const c = at + this.#calibration + channel * CALIBRATION_WORDS;
-    const noise = channel === X || channel === TOD ? this.tuning.noisePad * this.finding.scale * Math.exp(2 * this.#logRoughness) : 0;
-    const beyond = d > 0 && noise > 0 ? d - noise / (s[low + 1] - s[low]) : d;
-    if (beyond <= 0) {
+    const beyond = d > 0 ? d - this.#noise(channel) / (s[low + 1] - s[low]) : d;
+    if (!(beyond > 0)) {
       s[c] *= PEAK_DECAY;
       return;
     }

@@ -10,15 +10,17 @@ export const noveltyWords = (intervals: number): number => 3 * intervals + 4;
 /** Contraction of the running range towards its centre, a reading. */
 const CONTRACTION = 1e-4;
 const NOVELTY_LIMIT = 10;
+const RARE_READINGS = 32;
 
 /**
  * Distance of `v` to the nearest interval over the running range, then learns `v`: an interval that stays shorter than
  * `theta` of the range is stretched to it, otherwise a new one begins (in place of the one that was used longest ago).
  *
  * @param t the reading's number in its series, for `used`
+ * @param rarePad taken off the novelty where the nearest interval is one that was not hit lately: how wide such a rare one really is, few hits do not tell
  */
 export function novelty(
-  s: Float32Array, ints: Int32Array, at: number, intervals: number, v: number, theta: number, t: number,
+  s: Float32Array, ints: Int32Array, at: number, intervals: number, v: number, theta: number, t: number, rarePad: number,
 ): number {
   const low = at + 3 * intervals;
   const hit = low + 2;
@@ -54,6 +56,7 @@ export function novelty(
   }
   const seen = s[low + 1] - s[low];
   const ratio = seen > 0 ? distance / seen : NOVELTY_LIMIT;
+  const rare = t - ints[at + 2 * intervals + nearest] > RARE_READINGS ? rarePad : 0;
   if (v < s[low]) s[low] = v;
   if (v > s[low + 1]) s[low + 1] = v;
   let place = nearest;
@@ -69,7 +72,7 @@ export function novelty(
   }
   ints[hit] = place;
   ints[at + 2 * intervals + place] = t;
-  return ratio < NOVELTY_LIMIT ? ratio : NOVELTY_LIMIT;
+  return ratio - rare < NOVELTY_LIMIT ? ratio - rare : NOVELTY_LIMIT;
 }
 
 function begin(s: Float32Array, ints: Int32Array, at: number, intervals: number, v: number, t: number): void {

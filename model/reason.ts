@@ -58,9 +58,9 @@ function list(names: readonly string[]): string {
 /** A number with as many digits as tell it apart at this spread. */
 export function plain(x: number, spread: number): string {
   if (!Number.isFinite(x)) return String(x);
-  const digits = spread > 0 ? Math.ceil(-Math.log10(spread)) + 2 : 3;
+  const digits = spread <= 0 ? 3 : spread >= 100 ? 0 : Math.max(1, 1 - Math.floor(Math.log10(spread)));
   if (digits > 12 || Math.abs(x) >= 1e15) return x.toPrecision(6);
-  return x.toFixed(Math.min(12, Math.max(0, digits)));
+  return x.toFixed(digits);
 }
 
 function range(low: number, high: number): string {

@@ -21,6 +21,10 @@ export interface Tuning {
   thetaError: number;
   /** Root mean squared differences by which a value must leave what was seen before it is novel at all. */
   noisePad: number;
+  /** The same for the one-step error. */
+  noisePadError: number;
+  /** Taken off the novelty of a value whose nearest interval is rarely hit, in ranges. */
+  rarePad: number;
   /** Readings until the prior's rate halves. */
   t1: number;
   rateFloor: number;
@@ -55,6 +59,8 @@ export const DEFAULT_TUNING: Tuning = {
   thetaX: 0.6,
   thetaError: 0.45,
   noisePad: 0.3,
+  noisePadError: 0.3,
+  rarePad: 0.03,
   t1: 20,
   rateFloor: 1e-4,
   rateWeight: 2,
@@ -66,7 +72,7 @@ export const DEFAULT_TUNING: Tuning = {
   supportWeight: 0.8,
   repeatMargin: 1,
   repeatDecay: 1 / 60,
-  threshold: 10.4,
+  threshold: 9.95,
   warmUp: 100,
   countFrom: 48,
   zDwell: 3,
