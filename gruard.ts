@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { buildServer, listen } from './api/server.js';
 import { Board, type BoardDocument } from './board.js';
 import type { Config } from './config/schema.js';
+import { Batch, type Control } from './core/batch.js';
 import { systemClock, type Clock } from './core/clock.js';
 import { messageOf } from './core/errors.js';
 import { Fleet } from './core/fleet.js';
@@ -21,22 +22,24 @@ import { KafkaSource } from './ingest/kafka.js';
 import { MqttSource } from './ingest/mqtt.js';
 import { SourcePositions, type PositionsDocument } from './ingest/positions.js';
 import { Sequencer } from './ingest/sequence.js';
-import { followAlerts, followStore } from './followers.js';
+import { followAlerts, followKafka, followStore } from './followers.js';
 import { CommittedFeed } from './live.js';
 import { chooseBackend } from './model/backends/choose.js';
 import type { BackendName } from './model/backends/index.js';
 import { openDetector } from './model/detector.js';
 import { readWeights } from './model/weights.js';
 import { Pipeline } from './pipeline.js';
+import { SettingsInForce } from './settings.js';
 import { healthOf, measuresOf, type Vitals } from './vitals.js';
 import { Service } from './service.js';
 import { DeadLetters } from './store/deadletter.js';
 import { RealDisk } from './store/disk/real.js';
 import { Journal } from './store/journal.js';
+import { KafkaOutput } from './store/kafka/output.js';
 import { lockDataDir } from './store/lock.js';
 import { replay } from './store/replay.js';
 import { Snapshots } from './store/snapshot.js';
-import { apiOptionsOf, brokerSettingsOf, decoderSettingsOf, detectorOptionsOf, embeddedStoreOf, influxStoreOf, kafkaSettingsOf, limitsOf, mqttSettingsOf } from './wiring.js';
+import { apiOptionsOf, brokerSettingsOf, decoderSettingsOf, detectorOptionsOf, detectorSettingsOf, embeddedStoreOf, influxStoreOf, kafkaOutputOf, kafkaSettingsOf, limitsOf, mqttSettingsOf } from './wiring.js';
 
 /** A running gruard. */
 export interface Gruard {
@@ -75,6 +78,7 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
   const fleet = new Fleet();
   const board = new Board(fleet);
   const positions = new SourcePositions();
+  const settings = new SettingsInForce();
   const live = new CommittedFeed();
   const reasons = new ReasonCounters();
   const deadLetters = new DeadLetters({ disk, most: config.limits.dead_letters, clock });
@@ -91,13 +95,19 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
     journal, fleet, clock,
     parts: [sequencer.state, board.last, ...detector.parts],
     documents: detector.documents,
-    fleetDocument: () => ({ ...board.document(), positions: positions.document() }),
+    fleetDocument: () => ({ ...board.document(), positions: positions.document(), settings: settings.current }),
   });
   const store: ResultStore = config.store.kind === 'embedded' ? embeddedStoreOf(config) : influxStoreOf(config, join(config.data_dir, 'cursors', 'influxdb.json'));
   await store.open();
   closing.push(() => store.close());
   // A journal that was removed must not give out again the sequences that the store has seen.
   journal.reachTo(await store.position());
+  const outputSettings = kafkaOutputOf(config);
+  const output = outputSettings && new KafkaOutput(outputSettings, fleet);
+  if (output) {
+    closing.push(() => output.close());
+    journal.reachTo(await output.position());
+  }
 
   const pipeline = new Pipeline({
     fleet, sequencer, detector, journal, clock,
@@ -105,18 +115,19 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
     onStepped: (batch) => {
       board.apply(batch);
       positions.apply(batch);
+      settings.apply(batch);
       snapshots.touched(batch);
     },
     onCommitted: (batch, sequence) => live.publish(batch, sequence, fleet),
     onRetire: (device) => board.retire(device),
   });
-  await restore({ journal, snapshots, pipeline, board, positions, log });
+  await restore({ journal, snapshots, pipeline, board, positions, settings, log });
   snapshots.start(config.journal.snapshot_interval_ms);
   closing.push(() => snapshots.stop());
 
   const alerting = followAlerts(config, journal, log);
   for (const alerts of alerting.alerts) closing.push(() => alerts.close());
-  const followers = [followStore(store, journal, fleet), ...alerting.followers];
+  const followers = [followStore(store, journal, fleet), ...(output ? [followKafka(output, journal)] : []), ...alerting.followers];
   for (const follower of followers) {
     follower.start();
     // What is committed goes to the store while we wait for it, but not for long: it is in the journal, and the next start goes on from there.
@@ -136,6 +147,9 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
   }
   pipeline.start();
   closing.push(() => pipeline.stop());
+  const change = settings.changeTo(detectorSettingsOf(config));
+  // Ahead of every reading; whether it is durable shows with the first of them.
+  if (change) pipeline.control(change).catch(() => undefined);
   for (const source of sources) {
     await source.open(pipeline.wake);
     closing.push(() => source.pause());
@@ -164,22 +178,32 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
 }
 
 /** Brings back the state: snapshots, then what the journal holds beyond them. */
-async function restore(parts: { journal: Journal; snapshots: Snapshots; pipeline: Pipeline; board: Board; positions: SourcePositions; log: Log }): Promise<void> {
-  const { journal, snapshots, pipeline, board, positions, log } = parts;
+async function restore(parts: { journal: Journal; snapshots: Snapshots; pipeline: Pipeline; board: Board; positions: SourcePositions; settings: SettingsInForce; log: Log }): Promise<void> {
+  const { journal, snapshots, pipeline, board, positions, settings, log } = parts;
   const loaded = await snapshots.load();
   for (const note of loaded.notes) log.warn('snapshot', { note });
-  const document = loaded.fleetDocument as (BoardDocument & { positions?: PositionsDocument }) | null;
+  const document = loaded.fleetDocument as (BoardDocument & { positions?: PositionsDocument; settings?: Control | null }) | null;
   if (document !== null) board.restore(document);
   positions.restore(document?.positions ?? {});
+  if (document?.settings) settings.apply(inForce(document.settings, pipeline));
   let records = 0;
   for await (const { batch, recorded } of replay({ journal, snapshots, declare: (declarations) => pipeline.declare(declarations) })) {
     pipeline.replay(batch);
     board.apply(recorded);
     positions.apply(recorded);
+    settings.apply(recorded);
     snapshots.touched(batch);
     records++;
   }
   if (loaded.devices > 0 || records > 0) log.info('state restored', { devices: loaded.devices, series: loaded.series, replayed_records: records });
+}
+
+/** Gives the detector the settings that were in force when the snapshot was made. */
+function inForce(control: Control, pipeline: Pipeline): Batch {
+  const batch = new Batch(1);
+  batch.controls.push(control);
+  pipeline.replay(batch);
+  return batch;
 }
 
 /** The backend that was asked for, or the one that a short measurement at the first start preferred. */

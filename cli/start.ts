@@ -9,8 +9,10 @@ export async function start(options: CommonOptions): Promise<void> {
   const log = openLog(config.log);
   const gruard = await openGruard(config, log);
   log.info('ready', { page: gruard.addresses.page, api: `${gruard.addresses.page}v1`, docs: `${gruard.addresses.page}docs`, mqtt: gruard.addresses.mqtt });
-  const signal = await stopSignal(gruard.failed);
-  log.info('stopping', { signal });
-  await gruard.close();
+  try {
+    log.info('stopping', { signal: await stopSignal(gruard.failed) });
+  } finally {
+    await gruard.close();
+  }
   log.info('stopped');
 }
