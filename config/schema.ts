@@ -57,10 +57,12 @@ export const configSchema = Type.Object({
   api: section('REST API and page.', {
     host: text('127.0.0.1', 'Address to listen on. Anything but loopback needs a token.'),
     port: port(8480, 'Port of API and page.'),
-    token: secret('Bearer token that every call must carry; empty: no token (loopback only).'),
+    token: secret('Bearer token with every scope, beside those of `gruard token`; where there is none at all, no call needs one (loopback only).'),
     token_file: secretFile('the API token'),
     allowed_hosts: texts([], 'Host names, besides loopback ones, under which browsers may reach the API (guards against DNS rebinding).'),
     streams: integer(200, 'Open /v1/stream connections at the most.', 1, 100_000),
+    tls_cert_file: text('', 'Certificate of the API and the page (PEM, with its chain); empty: plain HTTP.'),
+    tls_key_file: text('', 'Key of that certificate (PEM).'),
     requests_per_second: integer(2000, 'Requests a client address may send; more is answered 429.', 1, 1_000_000),
   }),
 
@@ -68,9 +70,12 @@ export const configSchema = Type.Object({
     enabled: choice(['auto', 'on', 'off'], 'auto', '`auto`: on where no other source is configured.'),
     host: text('127.0.0.1', 'Address to listen on. Anything but loopback needs a user and password.'),
     port: port(1883, 'Port of the embedded broker.'),
-    username: text('', 'User that devices must give.'),
+    username: text('', 'User that devices must give; it may publish and subscribe to any topic.'),
     password: secret('Password that devices must give.'),
     password_file: secretFile('the broker password'),
+    users_file: text('', 'Users with the topics that each may use (docs/security.md); `gruard broker-user` writes it. Read again when it changes.'),
+    tls_cert_file: text('', 'Certificate of the broker (PEM, with its chain); empty: plain MQTT.'),
+    tls_key_file: text('', 'Key of that certificate (PEM).'),
     clients: integer(10_000, 'Connected clients at the most.', 1, 1_000_000),
   }),
 
@@ -152,7 +157,7 @@ export const configSchema = Type.Object({
 
   journal: section('The durable record of every reading.', {
     max_bytes: integer(8192 * MIB, 'Size at which gruard stops acknowledging until followers catch up.', MIB, Number.MAX_SAFE_INTEGER),
-    segment_bytes: integer(64 * MIB, 'Size of a segment file.', 65_536, 1024 * MIB),
+    segment_bytes: integer(16 * MIB, 'Size of a segment file.', 65_536, 1024 * MIB),
     commit_delay_ms: integer(2, 'How long a reading may wait for company before it is committed; 0 is the lowest latency, 10 the least CPU.', 0, 1000),
     snapshot_interval_ms: integer(60_000, 'Time between snapshots of the state.', 1000, DAY_MS),
   }),

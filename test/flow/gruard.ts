@@ -31,11 +31,20 @@ export async function all<T>(get: <R>(path: string) => Promise<R>, path: string)
   return items;
 }
 
-/** Waits until `condition` holds, looking often; fails after `timeoutMs`. */
+/** Waits until `condition` holds, looking often; a condition that throws does not hold yet. Fails after `timeoutMs`. */
 export async function until(condition: () => Promise<boolean> | boolean, what: string, timeoutMs = 20_000): Promise<void> {
   const end = performance.now() + timeoutMs;
-  while (!await condition()) {
-    if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+  let last: unknown;
+  const holds = async (): Promise<boolean> => {
+    try {
+      return await condition();
+    } catch (thrown) {
+      last = thrown;
+      return false;
+    }
+  };
+  while (!await holds()) {
+    if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`, { cause: last });
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
