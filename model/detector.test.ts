@@ -182,17 +182,20 @@ describe('what is no anomaly', () => {
   });
 
   it('a daily spike at 6 a.m., after three of them', () => {
-    const bench = new Bench();
-    const draw = noise(6);
-    const alarmsByDay: number[] = [];
-    for (let day = 0; day < 20; day++) {
-      const first = bench.scores.length;
-      for (let k = 0; k < 144; k++) bench.feed({ temperature: 20 + 0.5 * draw() + (day >= 6 && k === 36 ? 12 : 0) });
-      // Other alarms than at the spike and in the hour after it are not of this test.
-      alarmsByDay.push(bench.scores.slice(first + 36, first + 42).filter((score) => score > 1).length);
+    const alarmsByDay = new Array<number>(20).fill(0);
+    for (let seed = 0; seed < 6; seed++) {
+      const bench = new Bench();
+      const draw = noise(60 + seed);
+      for (let day = 0; day < 20; day++) {
+        const first = bench.scores.length;
+        for (let k = 0; k < 144; k++) bench.feed({ temperature: 20 + 0.5 * draw() + (day >= 6 && k === 36 ? 12 : 0) });
+        // Other alarms than at the spike and in the hour after it are not of this test.
+        alarmsByDay[day] += bench.scores.slice(first + 36, first + 42).filter((score) => score > 1).length;
+      }
     }
-    expect(alarmsByDay.slice(6, 9).reduce((a, b) => a + b, 0)).toBeGreaterThan(0);
-    expect(alarmsByDay.slice(9).reduce((a, b) => a + b, 0)).toBe(0);
+    expect(alarmsByDay[6]).toBe(6);
+    // Of 66 later spikes.
+    expect(alarmsByDay.slice(9).reduce((a, b) => a + b, 0)).toBeLessThanOrEqual(2);
   });
 
   it('the first readings of a clean series: two alarms in 500 at most, in the median', () => {
