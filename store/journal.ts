@@ -5,7 +5,7 @@ import { systemRandom, type Random } from '../core/random.js';
 import { readWhole, replaceFile, type Disk, type DiskFile } from './disk/disk.js';
 import { encodeRecord, sealFrame } from './record.js';
 import { recoverTail } from './recovery.js';
-import { listSegments, mark, segmentName, SPARE_NAME, type Segment } from './segment.js';
+import { EMPTY_NAME, listSegments, mark, segmentName, SPARE_NAME, type Segment } from './segment.js';
 import { backOffMs, systemSleep, type Sleep } from './sleep.js';
 
 export interface JournalOptions {
@@ -67,8 +67,9 @@ interface Waiting {
 
 const MIB = 1024 * 1024;
 const MOST_COMMIT_BYTES = 8 * MIB;
-const FIRST_SEGMENT_BYTES = 4 * MIB;
-const ZERO_CHUNK = new Uint8Array(MIB);
+/** Small, and with a pause after each, so that commits hardly wait for zeros. */
+const ZERO_CHUNK = new Uint8Array(256 * 1024);
+const ZERO_PAUSE_MS = 2;
 const FIRST_RETRY_MS = 20;
 const MOST_RETRY_MS = 500;
 /** A commit that takes longer than this is worth a word in the health report. */
@@ -94,7 +95,9 @@ export class Journal {
   #segments: Segment[] = [];
   /** The segment that is written, and where its next record goes. */
   #current: { segment: Segment; file: DiskFile; at: number } | undefined;
-  #spare: Promise<{ file: DiskFile; bytes: number } | Error> | undefined;
+  /** A file of zeros that is ready to become the next segment. */
+  #spare: { file: DiskFile; bytes: number } | undefined;
+  #preparing: Promise<void> | undefined;
   #nextNumber = 1;
 
   #next = 0;
@@ -131,6 +134,7 @@ export class Journal {
   async open(): Promise<Recovery> {
     try {
       await this.#disk.remove(SPARE_NAME);
+      await this.#disk.remove(EMPTY_NAME);
       this.#segments = await listSegments(this.#disk);
       this.#nextNumber = (this.#segments.at(-1)?.number ?? 0) + 1;
       const tail = await recoverTail(this.#disk, this.#segments);
@@ -280,51 +284,51 @@ export class Journal {
     });
     if (current.at === 0) this.#dropRepeated(current.segment);
     current.at = at;
-    if (current.at > current.segment.bytes / 2) this.#spare ??= this.#prepareSpare(this.#segmentBytes);
+    if (!this.#spare && !this.#closing) this.#preparing ??= this.#prepareSpare().finally(() => { this.#preparing = undefined; });
   }
 
-  /** Makes the spare file the current segment. */
+  /** Goes on in a new file: the spare, or, where that is not ready (at the start, under a load that fills segments faster than zeros are written), an empty one. */
   async #startSegment(first: number, bytes: number): Promise<void> {
-    // Without a spare this commit waits for the zeros to be written: a small segment then, so that a start on a slow disk is quick.
-    const wanted = Math.max(Math.min(this.#segmentBytes, FIRST_SEGMENT_BYTES), bytes);
+    const wanted = Math.max(this.#segmentBytes, bytes);
     if (this.bytes + wanted > this.#maxBytes) {
       const slowest = [...this.#retained].sort((a, b) => a[1] - b[1])[0];
       throw new GruardError('JOURNAL_FULL', `the journal has reached journal.max_bytes (${this.#maxBytes})${slowest ? `; ${slowest[0]} is the furthest behind` : ''}`);
     }
-    let spare = await (this.#spare ?? this.#prepareSpare(wanted));
-    this.#spare = undefined;
-    if (!(spare instanceof Error) && spare.bytes < bytes) {
-      await spare.file.close();
-      spare = await this.#prepareSpare(wanted);
-    }
-    if (spare instanceof Error) throw spare;
+    const spare = this.#spare && this.#spare.bytes >= bytes ? this.#spare : undefined;
+    if (spare) this.#spare = undefined;
+    else await this.#disk.remove(EMPTY_NAME);
+    const file = spare?.file ?? await this.#disk.open(EMPTY_NAME);
     const number = this.#nextNumber++;
-    const segment: Segment = { number, first, name: segmentName(number, first), bytes: spare.bytes, marks: [] };
+    const segment: Segment = { number, first, name: segmentName(number, first), bytes: wanted, marks: [] };
     try {
-      await this.#disk.rename(SPARE_NAME, segment.name);
+      await this.#disk.rename(spare ? SPARE_NAME : EMPTY_NAME, segment.name);
     } catch (error) {
-      await spare.file.close().catch(() => undefined);
+      await file.close().catch(() => undefined);
       throw error;
     }
     this.#leaveSegment();
     this.#segments.push(segment);
-    this.#current = { segment, file: spare.file, at: 0 };
+    this.#current = { segment, file, at: 0 };
   }
 
-  /** A file of zeros: overwriting allocated blocks needs no metadata, so a commit in it is one write to the device. Errors are for the commit that needs the file. */
-  async #prepareSpare(bytes: number): Promise<{ file: DiskFile; bytes: number } | Error> {
+  /**
+   * Fills a file with zeros, slowly, beside the commits: overwriting allocated blocks needs no metadata, so a small commit in it is one write to the device.
+   * An error here is none of the journal's: without a spare the next segment is an empty file.
+   */
+  async #prepareSpare(): Promise<void> {
     let file: DiskFile | undefined;
     try {
       await this.#disk.remove(SPARE_NAME);
       file = await this.#disk.open(SPARE_NAME);
-      for (let at = 0; at < bytes; at += ZERO_CHUNK.length) {
-        await file.write([ZERO_CHUNK.subarray(0, Math.min(ZERO_CHUNK.length, bytes - at))], at);
+      for (let at = 0; at < this.#segmentBytes && !this.#closing; at += ZERO_CHUNK.length) {
+        await file.write([ZERO_CHUNK.subarray(0, Math.min(ZERO_CHUNK.length, this.#segmentBytes - at))], at);
+        await this.#sleep(ZERO_PAUSE_MS, this.#stop.signal);
       }
-      return { file, bytes };
-    } catch (error) {
+      this.#spare = { file, bytes: this.#segmentBytes };
+    } catch {
       await file?.close().catch(() => undefined);
       await this.#disk.remove(SPARE_NAME).catch(() => undefined);
-      return error as Error;
+      await this.#sleep(MOST_RETRY_MS, this.#stop.signal);
     }
   }
 
@@ -454,8 +458,8 @@ export class Journal {
     this.#closing = true;
     this.#stop.abort();
     await this.#running;
-    const spare = await this.#spare;
-    if (spare && !(spare instanceof Error)) await spare.file.close();
+    await this.#preparing;
+    await this.#spare?.file.close();
     this.#spare = undefined;
     await this.#current?.file.close();
     this.#current = undefined;

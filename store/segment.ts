@@ -5,6 +5,8 @@ import { FORMAT_VERSION, nextMagic, readFrame, type Frame } from './record.js';
 export const JOURNAL_FOLDER = 'journal';
 /** The file that is being filled with zeros, to become the next segment. */
 export const SPARE_NAME = `${JOURNAL_FOLDER}/spare`;
+/** A file that becomes a segment at once, where no spare is ready. */
+export const EMPTY_NAME = `${JOURNAL_FOLDER}/empty`;
 
 /**
  * A segment file: records one after the other, then zeros. `number` grows with every segment; `first` is the sequence of its first record.
