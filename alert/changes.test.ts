@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Batch } from '../core/batch.js';
 import type { AnomalyEvent, HealthVerdict } from '../core/event.js';
-import type { Telling } from './changes.js';
+import type { ChangesDocument, Telling } from './changes.js';
 import { Changes } from './changes.js';
 import { testNotification } from './notification.js';
 
@@ -27,7 +27,7 @@ function keys(telling: Telling, batches: { events?: AnomalyEvent[]; verdicts?: H
     batch.events = events;
     batch.verdicts = verdicts;
     const { next, notifications } = changes.with(batch);
-    changes = restart ? new Changes(telling, JSON.parse(JSON.stringify(next.document()))) : next;
+    changes = restart ? new Changes(telling, JSON.parse(JSON.stringify(next.document())) as ChangesDocument) : next;
     return notifications.map((notification) => notification.key);
   });
 }
@@ -90,7 +90,7 @@ describe('changes', () => {
   test('how the records are cut into batches, and restarts between them, change nothing', () => {
     const event = fc.record({
       id: fc.constantFrom('a', 'b', 'c'), severity: fc.constantFrom('info', 'warning', 'critical'), at: fc.integer({ min: 0, max: 50 }), done: fc.boolean(), metric: fc.constantFrom('x', 'y'),
-    }).map(({ id, severity, at, done, metric }) => anomaly({ id, metric, severity: severity as 'info', updatedMs: T0 + at, state: done ? 'resolved' : 'open', resolvedMs: done ? T0 + at : null }));
+    }).map(({ id, severity, at, done, metric }) => anomaly({ id, metric, severity: severity, updatedMs: T0 + at, state: done ? 'resolved' : 'open', resolvedMs: done ? T0 + at : null }));
     const telling = fc.record({ updateIntervalMs: fc.constantFrom(0, 10), cooldownMs: fc.constantFrom(0, 20), minSeverity: fc.constantFrom('info', 'warning') })
       .map(({ minSeverity, ...rest }) => ({ ...all, ...rest, route: { minSeverity: minSeverity as 'info' } }));
     fc.assert(fc.property(fc.array(event, { maxLength: 20 }), telling, fc.infiniteStream(fc.integer({ min: 1, max: 4 })), (events, how, sizes) => {

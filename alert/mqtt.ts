@@ -89,5 +89,6 @@ export class MqttSink implements AlertSink {
  * close the connection (control and non-characters, MQTT 3.1.1 section 1.5.3).
  */
 export function topicLevel(device: string): string {
+  // eslint-disable-next-line no-control-regex -- they are what it looks for
   return device.replace(/[%/+#\u0000-\u001f\u007f-\u009f\ufdd0-\ufdef\ufffe\uffff]|^\$/g, encodeURIComponent);
 }

@@ -195,7 +195,7 @@ class Fields {
 
   texts(key: string): string[] | undefined {
     const value = this.raw[key];
-    if (value === undefined || (Array.isArray(value) && value.every((item) => typeof item === 'string'))) return value as string[] | undefined;
+    if (value === undefined || (Array.isArray(value) && value.every((item) => typeof item === 'string'))) return value;
     throw this.wrong(key, 'a list of texts');
   }
 
@@ -213,7 +213,7 @@ class Fields {
 
   record(key: string): Record<string, string> {
     const value = this.raw[key] ?? {};
-    if (typeof value === 'object' && !Array.isArray(value) && Object.values(value!).every((item) => typeof item === 'string')) return value as Record<string, string>;
+    if (typeof value === 'object' && !Array.isArray(value) && Object.values(value).every((item) => typeof item === 'string')) return value as Record<string, string>;
     throw this.wrong(key, 'names with texts');
   }
 

@@ -131,7 +131,7 @@ describe.skipIf(mosquittoPath === undefined)('with a real mosquitto (skipped whe
 
 test('a name is one level of a topic, and two names are two levels', () => {
   const levels = HOSTILE_NAMES.map(topicLevel);
-  expect(levels.filter((level) => /[/+#\u0000-\u001f]/.test(level) || level.startsWith('$'))).toEqual([]);
+  expect(levels.filter((level) => /[/+#]/.test(level) || [...level].some((character) => character < ' ') || level.startsWith('$'))).toEqual([]);
   expect(new Set(levels).size).toBe(HOSTILE_NAMES.length);
   expect(topicLevel('oven3')).toBe('oven3');
 });
@@ -199,7 +199,7 @@ describe('the webhook sink', () => {
     }
     for (const status of [401, 403, 404, 408, 429, 500, 503]) {
       web.answer = { status };
-      await expect(open({}).deliver(notification('e1'))).rejects.toMatchObject({ name: 'Error', message: expect.stringContaining(String(status)) });
+      await expect(open({}).deliver(notification('e1'))).rejects.toMatchObject({ name: 'Error', message: expect.stringContaining(String(status)) as string });
     }
   });
 });

@@ -38,7 +38,7 @@ afterEach(async () => {
   rmSync(dir, { recursive: true });
 });
 
-const records = (path: string): Record<string, string>[] => parse(readFileSync(path), { columns: true }) as Record<string, string>[];
+const records = (path: string): Record<string, string>[] => parse<Record<string, string>>(readFileSync(path), { columns: true });
 
 describe('export', () => {
   test('CSV holds every reading, with names as they are', async () => {
@@ -71,7 +71,7 @@ describe('export', () => {
   });
 
   test('a path that cannot be written is a clear error', async () => {
-    await expect(exportReadings(embedded, { path: join(dir, 'none', 'out.csv'), format: 'csv' })).rejects.toMatchObject({ code: 'FILE_UNREADABLE', message: expect.stringContaining('none') });
+    await expect(exportReadings(embedded, { path: join(dir, 'none', 'out.csv'), format: 'csv' })).rejects.toMatchObject({ code: 'FILE_UNREADABLE', message: expect.stringContaining('none') as string });
   });
 });
 

@@ -37,6 +37,8 @@ function* windows(fromMs: number, toMs: number, ascending: boolean): Iterable<Wi
 
 /** The queries of the embedded store. Whatever comes from a user is a parameter; the text of a query is made of constants alone. */
 export class EmbeddedQueries implements ResultReader {
+  #last: Promise<unknown> = Promise.resolve();
+
   constructor(readonly connection: DuckDBConnection) {}
 
   async querySeries(query: SeriesQuery): Promise<Page<SeriesPoint>> {
@@ -105,9 +107,14 @@ export class EmbeddedQueries implements ResultReader {
     return pageOfList(limit, rows.map(verdictOf), (verdict) => ({ timeMs: verdict.sinceMs, id: verdict.id }));
   }
 
-  async #rows(sql: string, values: Record<string, DuckDBValue>): Promise<Row[]> {
-    const result = await this.connection.runAndReadAll(sql, values);
-    return result.getRowObjects();
+  /**
+   * One statement after another. A connection runs one at a time anyhow, and each that waits inside DuckDB would hold one of Node's four pool threads, which the
+   * journal's writes need as well: a few slow queries would hold up acknowledgements.
+   */
+  #rows(sql: string, values: Record<string, DuckDBValue>): Promise<Row[]> {
+    const rows = this.#last.then(async () => (await this.connection.runAndReadAll(sql, values)).getRowObjects());
+    this.#last = rows.catch(() => undefined);
+    return rows;
   }
 }
 
@@ -141,7 +148,7 @@ function eventOf(row: Row): AnomalyEvent {
     openedMs: row.opened_ms, updatedMs: row.updated_ms, resolvedMs: row.resolved_ms,
     readings: row.readings, peakScore: row.peak_score, peakMs: row.peak_ms,
     actual: row.actual, yhat: row.yhat, yhatLower: row.yhat_lower, yhatUpper: row.yhat_upper, reason: row.reason,
-    metrics: JSON.parse(row.metrics as string), incident: row.incident, feedback: row.feedback === null ? null : JSON.parse(row.feedback as string),
+    metrics: JSON.parse(row.metrics as string) as unknown, incident: row.incident, feedback: row.feedback === null ? null : JSON.parse(row.feedback as string) as unknown,
   } as AnomalyEvent;
 }
 

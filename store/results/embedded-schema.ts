@@ -81,7 +81,7 @@ export async function openDatabase(options: EmbeddedOptions): Promise<Database> 
 async function checkVersion(writer: DuckDBConnection, path: string): Promise<void> {
   await writer.run(`INSERT INTO meta SELECT ${SCHEMA_VERSION}, -1 WHERE NOT EXISTS (FROM meta)`);
   const rows = await writer.runAndReadAll('SELECT schema_version::DOUBLE FROM meta');
-  const found = rows.getRows()[0][0];
+  const found = rows.getRows()[0][0] as number;
   if (found !== SCHEMA_VERSION) throw new GruardError('FORMAT_VERSION', `${path} has schema version ${found}, this gruard writes ${SCHEMA_VERSION}`);
 }
 

@@ -28,6 +28,11 @@ export interface InfluxOptions {
 /** Rows of a query: a record a row, `time` in epoch ms. */
 export type InfluxRow = Record<string, string | number | boolean | null>;
 
+interface QueryAnswer {
+  error?: string;
+  results?: { error?: string; series?: { columns: string[]; values: (string | number | boolean | null)[][]; tags?: Record<string, string> }[] }[];
+}
+
 const gzipped = promisify(gzip);
 
 /** InfluxDB's v1 HTTP API: lines in by one POST each, queries and administration through the `influx` client. */
@@ -103,9 +108,9 @@ export class InfluxConnection {
 
   /** The rows of one statement, of all its series. Throws STORE_UNAVAILABLE. */
   async query(statement: string): Promise<InfluxRow[]> {
-    let answer: { error?: string; results?: { error?: string; series?: { columns: string[]; values: (string | number | boolean | null)[][]; tags?: Record<string, string> }[] }[] };
+    let answer: QueryAnswer;
     try {
-      answer = await this.#client.queryRaw(statement, { precision: 'ms', database: this.options.database, method: 'POST' });
+      answer = await this.#client.queryRaw(statement, { precision: 'ms', database: this.options.database, method: 'POST' }) as QueryAnswer;
     } catch (error) {
       throw this.#unavailable(error);
     }

@@ -76,7 +76,7 @@ describe.skipIf(!findInfluxd())('the InfluxDB store and its server (skipped wher
     const store = await opened();
     const rows = new Rows();
     const batch = rows.batch([{ atMs: minute, value: 5 }]);
-    await expect(store.write(batch, rows.fleet, 1)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', message: expect.stringContaining('ECONNREFUSED') });
+    await expect(store.write(batch, rows.fleet, 1)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', message: expect.stringContaining('ECONNREFUSED') as string });
     await expect(store.querySeries({ ...series, limit: 1 })).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
     expect(await store.position()).toBe(-1);
     await server.start();
@@ -90,7 +90,7 @@ describe.skipIf(!findInfluxd())('the InfluxDB store and its server (skipped wher
     const rows = new Rows();
     await raw('DROP DATABASE gruard');
     const batch = rows.batch([{ atMs: minute, value: 5 }]);
-    await expect(store.write(batch, rows.fleet, 1)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', message: expect.stringContaining('not found') });
+    await expect(store.write(batch, rows.fleet, 1)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', message: expect.stringContaining('not found') as string });
     await store.write(batch, rows.fleet, 1);
     expect((await store.querySeries({ ...series, limit: 1 })).items).toHaveLength(1);
   });
@@ -235,7 +235,7 @@ describe('the InfluxDB store with a user or token', () => {
 
   test('an address that is not one is refused with the name of the setting', () => {
     for (const bad of ['localhost:8086', 'ftp://x', 'nonsense', 'http://user:pass@host:8086']) {
-      expect(() => new InfluxStore({ url: bad, database: 'd', cursorPath: 'x' })).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringContaining('store.influxdb.url') }));
+      expect(() => new InfluxStore({ url: bad, database: 'd', cursorPath: 'x' })).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringContaining('store.influxdb.url') as string }));
     }
   });
 });

@@ -96,6 +96,6 @@ describe.skipIf(!findInfluxd())('lines in a real influxd (skipped where it is no
       expect(rows[0].actual ?? undefined).toBe(finite(value));
       expect(rows[0].yhat ?? undefined).toBe(finite(yhat));
       for (const [key, of] of Object.entries(tags)) expect(rows[0][encodeName(key)], JSON.stringify(key)).toBe(encodeName(of));
-    }), { numRuns: 150 });
+    }), { numRuns: 80 });
   });
 });
