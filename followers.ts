@@ -9,6 +9,7 @@ import type { Log } from './core/log.js';
 import type { ResultStore } from './core/results.js';
 import { Follower, type FollowerTarget } from './store/follower.js';
 import type { Journal } from './store/journal.js';
+import type { KafkaOutput } from './store/kafka/output.js';
 import { CursorFile } from './store/results/cursor-file.js';
 
 /** Commits are written to the store together; what was acknowledged is to be seen there within a second. */
@@ -18,6 +19,11 @@ const STORE_LINGER_MS = 100;
 export function followStore(store: ResultStore, journal: Journal, fleet: Fleet): Follower {
   const target = { position: () => store.position(), apply: (batch: Batch, position: number) => store.write(batch, fleet, position) };
   return new Follower({ name: store.name, journal, target, lingerMs: STORE_LINGER_MS });
+}
+
+/** Carries what is committed to topics. */
+export function followKafka(output: KafkaOutput, journal: Journal): Follower {
+  return new Follower({ name: 'kafka', journal, target: output, lingerMs: STORE_LINGER_MS });
 }
 
 /** A follower for each alert sink of the configuration. @throws GruardError CONFIG_INVALID. */

@@ -13,6 +13,7 @@ import type { MqttSettings } from './ingest/mqtt.js';
 import type { BackendName } from './model/backends/index.js';
 import type { DetectorOptions } from './model/detector.js';
 import type { DetectorSettings } from './model/settings.js';
+import type { KafkaOutputSettings } from './store/kafka/output.js';
 import { EmbeddedStore } from './store/results/embedded.js';
 import { InfluxStore } from './store/results/influx.js';
 
@@ -106,6 +107,14 @@ export function kafkaSettingsOf(config: Config): KafkaSettings | undefined {
     deadLetterTopic: k.dead_letter_topic || undefined, eventTime: config.time === 'event',
     limits: { items: k.unacknowledged_messages, bytes: DEFAULT_INLET_LIMITS.bytes },
   };
+}
+
+export function kafkaOutputOf(config: Config): KafkaOutputSettings | undefined {
+  const { enabled, results_topic: results, events_topic: events } = config.kafka.output;
+  if (!enabled) return undefined;
+  const connection = kafkaConnectionOf(config);
+  if (!connection) throw new GruardError('CONFIG_INVALID', 'kafka.output is enabled: kafka.brokers is needed');
+  return { connection, resultsTopic: results || undefined, eventsTopic: events || undefined, cursorPath: join(config.data_dir, 'cursors', 'kafka.json') };
 }
 
 export function embeddedStoreOf(config: Config): EmbeddedStore {
