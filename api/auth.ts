@@ -2,7 +2,10 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 import type { FastifyRequest } from 'fastify';
 import { GruardError } from '../core/errors.js';
-import type { ApiToken, ResolvedOptions, Scope } from './options.js';
+import type { ApiToken, Scope } from '../core/token.js';
+import type { ResolvedOptions } from './options.js';
+
+export { hashToken } from '../core/token.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -17,31 +20,41 @@ declare module 'fastify' {
   }
 }
 
-/** Tokens are random and long, so one round of SHA-256 is enough: there is no dictionary to try. */
-export function hashToken(token: string): string {
-  return createHash('sha256').update(token, 'utf8').digest('hex');
-}
-
 /** Compares with every token, each in constant time, so that timing tells neither which one nor how much of it matched. */
 export class TokenCheck {
-  readonly #tokens: { token: ApiToken; hash: Buffer }[];
+  readonly #options: Pick<ResolvedOptions, 'tokens' | 'liveTokens' | 'tokenRequired'>;
+  #known: { token: ApiToken; hash: Buffer }[] = [];
+  #live: readonly ApiToken[] | undefined;
+  #everRequired: boolean;
 
-  constructor(tokens: ApiToken[]) {
-    this.#tokens = tokens.map((token) => ({ token, hash: Buffer.from(token.sha256, 'hex') }));
-    for (const { token, hash } of this.#tokens) {
-      if (hash.length !== 32) throw new GruardError('CONFIG_INVALID', `the hash of token ${JSON.stringify(token.name)} is not a SHA-256 in hex`);
-    }
+  constructor(options: Pick<ResolvedOptions, 'tokens' | 'liveTokens' | 'tokenRequired'>) {
+    this.#options = options;
+    this.#everRequired = options.tokenRequired;
+    this.#tokens();
   }
 
+  /** Stays true: revoking the last token locks everybody out, and lets nobody in. */
   get required(): boolean {
-    return this.#tokens.length > 0;
+    this.#everRequired ||= this.#tokens().length > 0;
+    return this.#everRequired;
   }
 
   find(presented: string): ApiToken | undefined {
     const hash = createHash('sha256').update(presented, 'utf8').digest();
     let found: ApiToken | undefined;
-    for (const candidate of this.#tokens) if (timingSafeEqual(candidate.hash, hash)) found = candidate.token;
+    for (const candidate of this.#tokens()) if (timingSafeEqual(candidate.hash, hash)) found = candidate.token;
     return found;
+  }
+
+  #tokens(): { token: ApiToken; hash: Buffer }[] {
+    const live = this.#options.liveTokens();
+    if (live === this.#live) return this.#known;
+    this.#known = [...this.#options.tokens, ...live].map((token) => ({ token, hash: Buffer.from(token.sha256, 'hex') }));
+    for (const { token, hash } of this.#known) {
+      if (hash.length !== 32) throw new GruardError('CONFIG_INVALID', `the hash of token ${JSON.stringify(token.name)} is not a SHA-256 in hex`);
+    }
+    this.#live = live;
+    return this.#known;
   }
 }
 
@@ -68,6 +81,16 @@ export function authorize(request: FastifyRequest, tokens: TokenCheck): void {
   }
   if (!caller.scopes.includes(scope) && !caller.scopes.includes('admin')) {
     throw new GruardError('FORBIDDEN', `This call needs the scope ${scope}; the token ${JSON.stringify(caller.name)} has ${caller.scopes.join(', ') || 'none'}.`);
+  }
+}
+
+/** Whether a call that goes on for long would still be let in. */
+export function mayStill(request: FastifyRequest, tokens: TokenCheck): boolean {
+  try {
+    authorize(request, tokens);
+    return true;
+  } catch {
+    return false;
   }
 }
 

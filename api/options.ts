@@ -1,17 +1,9 @@
 import { systemClock, type Clock } from '../core/clock.js';
 import { DEFAULT_LIMITS } from '../core/limits.js';
 import { shippedFile } from '../core/paths.js';
+import type { ApiToken } from '../core/token.js';
 
-export type Scope = 'read' | 'write' | 'admin';
-
-/** A bearer token as it is kept: its name for logs and feedback, its hash (see `hashToken`), and what it may do. */
-export interface ApiToken {
-  name: string;
-  /** SHA-256 of the token, in lower-case hex. */
-  sha256: string;
-  /** `admin` covers the other two; `write` does not cover `read`. */
-  scopes: Scope[];
-}
+export type { ApiToken, Scope } from '../core/token.js';
 
 export interface ApiOptions {
   host: string;
@@ -19,6 +11,10 @@ export interface ApiOptions {
   port: number;
   /** None: every call is allowed (for loopback only; the caller refuses to listen elsewhere without one). */
   tokens?: ApiToken[];
+  /** More of them, asked at every call, so that one that is revoked ends at once. The same array until something changes. */
+  liveTokens?: () => readonly ApiToken[];
+  /** True: a call needs a token even while there is none. */
+  tokenRequired?: boolean;
   /** Names, besides loopback ones, that a request's Host header may carry while listening on loopback. */
   allowedHosts?: string[];
   /** Open /v1/stream connections at the most. */
@@ -44,6 +40,8 @@ export interface ApiOptions {
   onError?: (error: unknown, request: { method: string; url: string }) => void;
 }
 
+const NO_TOKENS: readonly ApiToken[] = [];
+
 /** Options that have no default. */
 type Unset = 'tls' | 'onError' | 'onAudit';
 export type ResolvedOptions = Required<Omit<ApiOptions, Unset>> & Pick<ApiOptions, Unset>;
@@ -51,6 +49,8 @@ export type ResolvedOptions = Required<Omit<ApiOptions, Unset>> & Pick<ApiOption
 export function resolveOptions(options: ApiOptions): ResolvedOptions {
   return {
     tokens: [],
+    liveTokens: () => NO_TOKENS,
+    tokenRequired: false,
     allowedHosts: [],
     streams: 200,
     streamBufferBytes: 1_048_576,

@@ -31,7 +31,7 @@ const PAGE_POLICY = {
 export function buildServer(service: GruardService, given: ApiOptions): FastifyInstance {
   const options = resolveOptions(given);
   const server = createServer(options);
-  const tokens = new TokenCheck(options.tokens);
+  const tokens = new TokenCheck(options);
 
   server.setErrorHandler((error, request, reply) => {
     if (problemOf(error).status === 500) options.onError?.(error, { method: request.method, url: request.url });

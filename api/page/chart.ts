@@ -161,7 +161,7 @@ export class SeriesChart {
         },
       ],
       hooks: {
-        drawClear: [(plot) => this.#drawSpans(plot, colors, !last || !this.options.values)],
+        drawClear: [(plot) => this.#drawSpans(plot, colors, 'shade')],
         setCursor: [(plot) => this.options.onCursor(this.#pointAt(plot.cursor.idx ?? null))],
         setSelect: [(plot) => this.#select(plot)],
       },
@@ -177,7 +177,7 @@ export class SeriesChart {
       series: [{}, line('transparent', 0), line('transparent', 0), line(colors.yhat, 1, [4, 3]), { ...line(colors.actual, 1.2), points: { show: true, size: 4, filter: sparse } }],
       bands: [{ series: [2, 1], fill: colors.band }],
       axes: [shared.axes![0], { size: GUTTER, stroke: colors.muted, font: colors.font, gap: 6, space: 34, grid: { stroke: colors.grid, width: 1 }, ticks: { show: false }, values: (_plot, splits) => splits.map(valueLabel) }],
-      hooks: { ...shared.hooks, draw: [(plot) => this.#drawAnomalous(plot, colors)] },
+      hooks: { ...shared.hooks, draw: [(plot) => this.#drawSpans(plot, colors, 'cap'), (plot) => this.#drawAnomalous(plot, colors)] },
     };
   }
 
@@ -188,7 +188,7 @@ export class SeriesChart {
       scales: { x: { time: true }, y: { range: [0, SCORE_CAP] } },
       series: [{}, { stroke: 'transparent', width: 0, points: { show: false } }],
       axes: [shared.axes![0], { size: GUTTER, stroke: colors.muted, font: colors.font, gap: 6, grid: { show: false }, ticks: { show: false }, splits: [0, 1, SCORE_CAP], values: ['0', '1', `≥${SCORE_CAP}`] }],
-      hooks: { ...shared.hooks, draw: [(plot) => drawScores(plot, colors)] },
+      hooks: { ...shared.hooks, draw: [(plot) => drawScores(plot, colors), ...(this.options.values ? [] : [(plot: uPlot) => this.#drawSpans(plot, colors, 'cap')])] },
     };
   }
 
@@ -212,7 +212,8 @@ export class SeriesChart {
     if (hit.length > 0) this.options.onSpan(hit[hit.length - 1].id);
   }
 
-  #drawSpans(plot: uPlot, colors: Colors, capped: boolean): void {
+  /** The shade lies below the readings, the cap above the band. */
+  #drawSpans(plot: uPlot, colors: Colors, part: 'shade' | 'cap'): void {
     const { ctx, bbox } = plot;
     const newestMs = this.#points.length > 0 ? this.#points[this.#points.length - 1].timestampMs : 0;
     ctx.save();
@@ -220,12 +221,9 @@ export class SeriesChart {
       const from = Math.max(bbox.left, plot.valToPos(span.startMs / 1000, 'x', true));
       const to = Math.min(bbox.left + bbox.width, plot.valToPos((span.endMs ?? Math.max(newestMs, span.startMs)) / 1000, 'x', true));
       if (to < bbox.left || from > bbox.left + bbox.width) continue;
-      const wide = Math.max(to - from, 2 * uPlot.pxRatio);
       ctx.fillStyle = colors[span.severity];
-      ctx.globalAlpha = span.selected ? 0.15 : 0.08;
-      ctx.fillRect(from, bbox.top, wide, bbox.height);
-      ctx.globalAlpha = 1;
-      if (capped) ctx.fillRect(from, bbox.top, wide, (span.selected ? 4 : 2) * uPlot.pxRatio);
+      if (part === 'shade') ctx.globalAlpha = span.selected ? 0.15 : 0.08;
+      ctx.fillRect(from, bbox.top, Math.max(to - from, 2 * uPlot.pxRatio), part === 'shade' ? bbox.height : (span.selected ? 4 : 2) * uPlot.pxRatio);
     }
     ctx.restore();
   }

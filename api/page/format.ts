@@ -42,7 +42,8 @@ export const count = (value: number): string => (Math.abs(value) >= 100_000 ? CO
 export function quantity(value: number | null): string {
   if (value === null || !Number.isFinite(value)) return '–';
   const abs = Math.abs(value);
-  if (abs !== 0 && (abs >= 1e6 || abs < 1e-3)) return value.toExponential(2);
+  if (abs === 0) return '0';
+  if (abs >= 1e6 || abs < 1e-3) return value.toExponential(2);
   const digits = abs >= 1000 ? 0 : abs >= 100 ? 1 : abs >= 1 ? 2 : 3;
   return value.toFixed(digits).replace('-', '−');
 }

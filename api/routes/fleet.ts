@@ -6,7 +6,7 @@ import type { Routes } from './route.js';
 
 /** The fleet and gruard itself at a glance. */
 export const fleetRoutes: Routes = (api, service, options) => {
-  const tokens = new TokenCheck(options.tokens);
+  const tokens = new TokenCheck(options);
   const metrics = new ProcessMetrics();
   api.addHook('onResponse', (request, reply, done) => {
     metrics.observe(request.method, request.routeOptions.url ?? 'unknown', reply.statusCode, reply.elapsedTime / 1000);

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { GruardError } from '../../core/errors.js';
 import type { GruardService, LiveMessage } from '../../core/service.js';
+import { mayStill, TokenCheck } from '../auth.js';
 import type { ResolvedOptions } from '../options.js';
 import * as present from '../present.js';
 import { problems, StreamFilter } from '../schemas.js';
@@ -13,7 +14,7 @@ const CATCH_UP = 200;
 
 /** The open server-sent event streams (HTML Standard, section 9.2). Nothing waits for a slow one: it is dropped and resumes by Last-Event-ID. */
 class Streams {
-  readonly #open = new Map<ServerResponse, { overview: boolean; end: () => void }>();
+  readonly #open = new Map<ServerResponse, { overview: boolean; end: () => void; allowed: () => boolean }>();
   #timer: NodeJS.Timeout | undefined;
   #beats = 0;
 
@@ -23,8 +24,9 @@ class Streams {
     return this.#open.size >= this.options.streams;
   }
 
-  add(response: ServerResponse, overview: boolean, end: () => void): void {
-    this.#open.set(response, { overview, end });
+  /** `allowed` is asked every second: the stream of a token that is revoked ends. */
+  add(response: ServerResponse, overview: boolean, allowed: () => boolean, end: () => void): void {
+    this.#open.set(response, { overview, end, allowed });
     response.on('close', () => this.#remove(response));
     if (overview) this.send(response, this.#overview());
     this.#timer ??= setInterval(() => this.#beat(), OVERVIEW_MS).unref();
@@ -55,6 +57,10 @@ class Streams {
     const heartbeat = ++this.#beats % (HEARTBEAT_MS / OVERVIEW_MS) === 0 ? ': still here\n\n' : '';
     const overview = this.#overview();
     for (const [response, stream] of this.#open) {
+      if (!stream.allowed()) {
+        response.destroy();
+        continue;
+      }
       const text = stream.overview ? overview : heartbeat;
       if (text !== '') this.send(response, text);
     }
@@ -67,6 +73,7 @@ class Streams {
 
 export const streamRoutes: Routes = (api, service, options) => {
   const streams = new Streams(service, options);
+  const tokens = new TokenCheck(options);
   api.addHook('preClose', (done) => {
     streams.closeAll();
     done();
@@ -101,7 +108,7 @@ export const streamRoutes: Routes = (api, service, options) => {
       else streams.send(response, text);
     };
     const missed = lastId === undefined ? [] : service.live.since(lastId)?.filter((message) => concerns(message, device));
-    streams.add(response, overview, service.live.subscribe(take, device));
+    streams.add(response, overview, () => mayStill(request, tokens), service.live.subscribe(take, device));
     const backlog = missed?.map(frameOf) ?? await fromStore(service, device);
     for (const text of [...backlog, ...waiting]) streams.send(response, text);
     waiting = null;
