@@ -32,6 +32,7 @@ import { Pipeline } from './pipeline.js';
 import { SettingsInForce } from './settings.js';
 import { healthOf, measuresOf, type Vitals } from './vitals.js';
 import { Service } from './service.js';
+import { AuditLog } from './store/audit.js';
 import { DeadLetters } from './store/deadletter.js';
 import { RealDisk } from './store/disk/real.js';
 import { Journal } from './store/journal.js';
@@ -39,6 +40,7 @@ import { KafkaOutput } from './store/kafka/output.js';
 import { lockDataDir } from './store/lock.js';
 import { replay } from './store/replay.js';
 import { Snapshots } from './store/snapshot.js';
+import { LiveTokens } from './store/tokens.js';
 import { apiOptionsOf, brokerSettingsOf, decoderSettingsOf, detectorOptionsOf, detectorSettingsOf, embeddedStoreOf, influxStoreOf, kafkaOutputOf, kafkaSettingsOf, limitsOf, mqttSettingsOf } from './wiring.js';
 
 /** A running gruard. */
@@ -53,6 +55,8 @@ export interface Gruard {
 
 /** How long a stop waits for a follower that is behind. */
 const CATCH_UP_MS = 1500;
+/** Readings that come together in a fleet of some thousand devices: what the backends are compared at. */
+const TYPICAL_BATCH = 256;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
@@ -69,7 +73,9 @@ export async function openGruard(config: Config, log: Log, clock: Clock = system
 
 async function open(config: Config, log: Log, clock: Clock, closing: (() => Promise<unknown> | void)[]): Promise<Gruard> {
   const startedMs = clock.nowMs();
-  const apiOptions = apiOptionsOf(config);
+  const tokens = await LiveTokens.open(config.data_dir, log);
+  closing.push(() => tokens.close());
+  const apiOptions = apiOptionsOf(config, tokens);
   const lock = await lockDataDir(config.data_dir);
   closing.push(() => lock.release());
   const disk = new RealDisk(config.data_dir);
@@ -164,12 +170,17 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
     measures: () => measuresOf(vitals),
     brokers: () => (broker ? [{ kind: 'mqtt', url: broker.url }] : []),
   });
-  const server = buildServer(service, { ...apiOptions, onError: (error, request) => log.error('request failed', { ...request, error: messageOf(error) }) });
+  const audit = new AuditLog(config.data_dir, (thrown) => log.error('audit log', { error: messageOf(thrown) }), clock);
+  const server = buildServer(service, {
+    ...apiOptions,
+    onAudit: (entry) => auditCall(entry, audit, log),
+    onError: (error, request) => log.error('request failed', { ...request, error: messageOf(error) }),
+  });
   const { port } = await listen(server, apiOptions);
   closing.push(() => server.close());
   return {
     service,
-    addresses: { page: `http://${apiOptions.host}:${port}/`, mqtt: broker?.url ?? null },
+    addresses: { page: `${apiOptions.tls ? 'https' : 'http'}://${apiOptions.host}:${port}/`, mqtt: broker?.url ?? null },
     failed: pipeline.failed,
     close: async () => {
       for (const close of closing.reverse()) await close();
@@ -210,9 +221,19 @@ function inForce(control: Control, pipeline: Pipeline): Batch {
 async function backendOf(config: Config, log: Log): Promise<BackendName> {
   if (config.model.backend !== 'auto') return config.model.backend;
   const network = await readWeights(config.model.weights || shippedFile('model/weights/default.safetensors'));
-  const { backend, reason } = await chooseBackend(network, join(config.data_dir, 'backend.json'));
+  const { backend, reason } = await chooseBackend(network, join(config.data_dir, 'backend.json'), { batch: TYPICAL_BATCH });
   log.info('model', { backend, reason });
   return backend;
+}
+
+/** What a stranger was refused goes to the log only: it must not push what was done out of a file of bounded size. */
+function auditCall({ by, method, url, status }: { by: string; method: string; url: string; status: number }, audit: AuditLog, log: Log): void {
+  const entry = { by, action: `${method} ${url}`, status };
+  if (status === 401) log.warn('refused', entry);
+  else {
+    log.info('audit', entry);
+    void audit.write(entry);
+  }
 }
 
 /** Removes what is older than the retention, every hour. Returns what ends it. */
