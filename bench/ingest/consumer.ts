@@ -25,13 +25,19 @@ export interface ConsumerFigures {
 
 interface Consumer {
   url: string;
-  messages(): number;
-  readings(): number;
-  batches(): number;
-  /** True when nothing is left to do for what came in. */
-  settled(): boolean;
+  look(): Look;
   close(): Promise<void>;
 }
+
+interface Look {
+  messages: number;
+  readings: number;
+  batches: number;
+  /** Nothing is left to do for what came in. */
+  settled: boolean;
+}
+
+const LOOK_MS = 250;
 
 /** What a tutorial does: mqtt.js, JSON.parse, nothing kept. */
 function bare({ url, qos }: ConsumerTask): Promise<Consumer> {
@@ -45,7 +51,7 @@ function bare({ url, qos }: ConsumerTask): Promise<Consumer> {
   });
   return new Promise((resolve) => {
     client.subscribe('plant/#', { qos }, () => resolve({
-      url, messages: () => messages, readings: () => readings, batches: () => 0, settled: () => true, close: () => client.endAsync(true),
+      url, look: () => ({ messages, readings, batches: 0, settled: true }), close: () => client.endAsync(true),
     }));
   });
 }
@@ -63,13 +69,16 @@ async function gruard({ kind, url, qos }: ConsumerTask): Promise<Consumer> {
     },
   });
   const running = await openGruard(config, silentLog);
-  const value = (name: string): number => running.service.measures().find((measure) => measure.name === name)!.values.reduce((sum, { value: v }) => sum + v, 0);
   return {
     url: running.addresses.mqtt ?? url,
-    messages: () => value('gruard_source_received_total'),
-    readings: () => value('gruard_readings_total'),
-    batches: () => value('gruard_batches_total'),
-    settled: () => value('gruard_source_waiting') === 0 && value('gruard_follower_lag_records') === 0,
+    look: () => {
+      const measures = running.service.measures();
+      const value = (name: string): number => measures.find((measure) => measure.name === name)!.values.reduce((sum, { value: v }) => sum + v, 0);
+      return {
+        messages: value('gruard_source_received_total'), readings: value('gruard_readings_total'), batches: value('gruard_batches_total'),
+        settled: value('gruard_source_waiting') === 0 && value('gruard_follower_lag_records') === 0,
+      };
+    },
     close: async () => {
       await running.close();
       rmSync(dir, { recursive: true, force: true });
@@ -80,21 +89,22 @@ async function gruard({ kind, url, qos }: ConsumerTask): Promise<Consumer> {
 const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 async function measure(consumer: Consumer, messages: number): Promise<ConsumerFigures> {
-  const before = { messages: consumer.messages(), readings: consumer.readings(), batches: consumer.batches(), cpu: process.cpuUsage(), at: performance.now() };
+  const before = consumer.look();
+  const cpuBefore = process.cpuUsage();
+  const startedMs = performance.now();
   process.send!({ type: 'go' });
-  let last = 0;
-  let still = 0;
+  let now = before;
   // At QoS 0 a broker drops what a subscriber is too slow for: then it ends when nothing has come for three seconds.
-  while (still < 30 && (consumer.messages() - before.messages < messages || !consumer.settled())) {
-    await pause(100);
-    const now = consumer.messages() + consumer.readings();
-    still = now === last ? still + 1 : 0;
-    last = now;
+  for (let still = 0; still * LOOK_MS < 3000 && (now.messages - before.messages < messages || !now.settled);) {
+    await pause(LOOK_MS);
+    const last = now;
+    now = consumer.look();
+    still = now.messages === last.messages && now.readings === last.readings ? still + 1 : 0;
   }
-  const cpu = process.cpuUsage(before.cpu);
+  const cpu = process.cpuUsage(cpuBefore);
   return {
-    messages: consumer.messages() - before.messages, readings: consumer.readings() - before.readings, cpuS: (cpu.user + cpu.system) / 1e6,
-    wallS: (performance.now() - before.at) / 1000, rssBytes: process.memoryUsage.rss(), batches: consumer.batches() - before.batches,
+    messages: now.messages - before.messages, readings: now.readings - before.readings, batches: now.batches - before.batches,
+    cpuS: (cpu.user + cpu.system) / 1e6, wallS: (performance.now() - startedMs) / 1000, rssBytes: process.memoryUsage.rss(),
   };
 }
 
