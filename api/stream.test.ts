@@ -137,6 +137,16 @@ describe('GET /v1/stream', () => {
     socket.destroy();
   });
 
+  it('drops a client for whom the store is too slow, and holds no more than a bounded number of messages for it', async () => {
+    await start();
+    service.results.queryEvents = () => new Promise(() => undefined);
+    const reader = await open('/v1/stream', { 'last-event-id': 'long ago' });
+    const event = service.addFault(fault('pump-001'));
+    for (let i = 0; i < 1100; i++) service.publish({ type: 'anomaly', id: '', change: 'updated', event });
+    await reader.until(() => reader.ended);
+    while (service.listeners > 0) await new Promise(setImmediate);
+  });
+
   it('limits how many are open, and frees the place of one that goes', async () => {
     await start({ streams: 2 });
     const first = await open();

@@ -11,6 +11,8 @@ const OVERVIEW_MS = 1000;
 const HEARTBEAT_MS = 15_000;
 /** Events read from the store for a client that was away for longer than the live feed remembers. */
 const CATCH_UP = 200;
+/** Messages held for a client while the store is being read for it. */
+const MOST_WAITING = 1000;
 
 /** The open server-sent event streams (HTML Standard, section 9.2). Nothing waits for a slow one: it is dropped and resumes by Last-Event-ID. */
 class Streams {
@@ -104,8 +106,8 @@ export const streamRoutes: Routes = (api, service, options) => {
     let waiting: string[] | null = [];
     const take = (message: LiveMessage): void => {
       const text = frameOf(message);
-      if (waiting) waiting.push(text);
-      else streams.send(response, text);
+      if (!waiting) streams.send(response, text);
+      else if (waiting.push(text) > MOST_WAITING) response.destroy();
     };
     const missed = lastId === undefined ? [] : service.live.since(lastId)?.filter((message) => concerns(message, device));
     streams.add(response, overview, () => mayStill(request, tokens), service.live.subscribe(take, device));
