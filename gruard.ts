@@ -146,7 +146,7 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
 
   closing.push(expireHourly(store, config.store.retention_days, () => pipeline.nowMs, log));
 
-  const { sources, http, broker } = makeSources(config, { decoder: new Decoder(intake, limits, decoderSettingsOf(config)), intake, limits }, clock, positions);
+  const { sources, http, broker } = makeSources(config, { decoder: new Decoder(intake, limits, decoderSettingsOf(config)), intake, limits }, clock, positions, log);
   for (const source of sources) {
     pipeline.addSource(source);
     closing.push(() => source.close());
@@ -247,10 +247,10 @@ function expireHourly(store: ResultStore, retentionDays: number, nowMs: () => nu
   return () => clearInterval(timer);
 }
 
-function makeSources(config: Config, stages: IngestStages, clock: Clock, positions: SourcePositions): { sources: Source[]; http: HttpSource; broker: BrokerSource | undefined } {
+function makeSources(config: Config, stages: IngestStages, clock: Clock, positions: SourcePositions, log: Log): { sources: Source[]; http: HttpSource; broker: BrokerSource | undefined } {
   const http = new HttpSource(stages, clock);
   const brokerSettings = brokerSettingsOf(config);
-  const broker = brokerSettings && new BrokerSource(stages, clock, brokerSettings);
+  const broker = brokerSettings && new BrokerSource(stages, clock, { ...brokerSettings, onUsersError: (thrown) => log.error('users of the broker not read again', { error: messageOf(thrown) }) });
   const mqttSettings = mqttSettingsOf(config);
   const mqtt = mqttSettings && new MqttSource(stages, clock, mqttSettings);
   const kafkaSettings = kafkaSettingsOf(config);

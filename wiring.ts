@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { hashToken, type ApiOptions } from './api/server.js';
+import { createSecureContext } from 'node:tls';
+import type { ApiOptions } from './api/server.js';
 import type { Config } from './config/schema.js';
 import { GruardError, messageOf } from './core/errors.js';
 import type { KafkaConnection } from './core/kafka.js';
 import type { Limits } from './core/limits.js';
+import { hashToken } from './core/token.js';
 import type { BrokerSettings } from './ingest/broker.js';
 import type { DecoderSettings } from './ingest/decode/index.js';
 import { DEFAULT_INLET_LIMITS } from './ingest/inlet.js';
@@ -14,6 +16,7 @@ import type { BackendName } from './model/backends/index.js';
 import type { DetectorOptions } from './model/detector.js';
 import type { DetectorSettings } from './model/settings.js';
 import type { KafkaOutputSettings } from './store/kafka/output.js';
+import type { LiveTokens } from './store/tokens.js';
 import { EmbeddedStore } from './store/results/embedded.js';
 import { InfluxStore } from './store/results/influx.js';
 
@@ -68,7 +71,11 @@ function timeOf(text: string, setting: string): number {
 export function brokerSettingsOf(config: Config): BrokerSettings | undefined {
   const b = config.broker;
   const wanted = b.enabled === 'on' || (b.enabled === 'auto' && config.mqtt.url === '' && !readsKafka(config));
-  return wanted ? { host: b.host, port: b.port, username: b.username || undefined, password: b.password || undefined, clients: b.clients } : undefined;
+  if (!wanted) return undefined;
+  return {
+    host: b.host, port: b.port, username: b.username || undefined, password: b.password || undefined, usersFile: b.users_file || undefined,
+    tls: tlsOf(b.tls_cert_file, b.tls_key_file, 'broker'), clients: b.clients,
+  };
 }
 
 export function mqttSettingsOf(config: Config): MqttSettings | undefined {
@@ -130,14 +137,30 @@ export function influxStoreOf(config: Config, cursorPath: string): InfluxStore {
 }
 
 /** @throws GruardError TOKEN_REQUIRED where anybody could reach the API. */
-export function apiOptionsOf(config: Config): ApiOptions {
+export function apiOptionsOf(config: Config, live: LiveTokens): ApiOptions {
   const a = config.api;
-  if (!isLoopback(a.host) && a.token === '') throw new GruardError('TOKEN_REQUIRED', `api.host is ${a.host}, and there is no token: anybody there could read and send`);
+  if (!isLoopback(a.host) && a.token === '' && live.current().length === 0) throw new GruardError('TOKEN_REQUIRED', `api.host is ${a.host}, and there is no token: anybody there could read and send`);
   return {
     host: a.host, port: a.port, allowedHosts: a.allowed_hosts, streams: a.streams, requestsPerSecond: a.requests_per_second,
     payloadBytes: config.limits.payload_bytes,
+    tls: tlsOf(a.tls_cert_file, a.tls_key_file, 'api'),
+    liveTokens: () => live.current(), tokenRequired: live.exist || !isLoopback(a.host),
     tokens: a.token === '' ? [] : [{ name: 'api.token', sha256: hashToken(a.token), scopes: ['read', 'write', 'admin'] }],
   };
+}
+
+/** @throws GruardError TLS_INVALID where only one of the two is there, or they do not belong together. */
+function tlsOf(certFile: string, keyFile: string, section: string): { cert: string; key: string } | undefined {
+  if (certFile === '' && keyFile === '') return undefined;
+  if (certFile === '' || keyFile === '') throw new GruardError('TLS_INVALID', `${section}.tls_cert_file and ${section}.tls_key_file: one is set and the other is not`);
+  const cert = pem(certFile, `${section}.tls_cert_file`)!.toString('utf8');
+  const key = pem(keyFile, `${section}.tls_key_file`)!.toString('utf8');
+  try {
+    createSecureContext({ cert, key });
+  } catch (cause) {
+    throw new GruardError('TLS_INVALID', `${section}.tls_cert_file ${certFile} and ${section}.tls_key_file ${keyFile}: ${messageOf(cause)}`, { cause });
+  }
+  return { cert, key };
 }
 
 function isLoopback(host: string): boolean {

@@ -4,7 +4,7 @@ import { GruardError, messageOf } from '../core/errors.js';
 /** Asks the running server, which holds the data directory. @throws GruardError SERVER_UNREACHABLE, or what the server answers. */
 export async function ask<T>(config: Config, path: string, init: RequestInit = {}): Promise<T> {
   const { host, port, token } = config.api;
-  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}${path}`;
+  const url = `${config.api.tls_cert_file === '' ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}${path}`;
   const headers = new Headers(init.headers);
   if (token !== '') headers.set('authorization', `Bearer ${token}`);
   let response: Response;

@@ -4,12 +4,14 @@ import { VERSION } from '../core/version.js';
 import { quietLibraries } from '../config/environment.js';
 import type { BacktestOptions } from './backtest.js';
 import type { ConfigOptions } from './config.js';
+import type { BrokerUserOptions } from './broker-user.js';
 import type { DeadLetterOptions } from './deadletter.js';
 import type { DemoOptions } from './demo.js';
 import type { DoctorOptions } from './doctor.js';
 import { withConfig, type CommonOptions } from './options.js';
 import type { ReplayOptions } from './replay.js';
 import type { ExportOptions, StoreOptions } from './store.js';
+import type { TokenOptions } from './token.js';
 import { trainCommand } from './train.js';
 
 /** Each command's code is loaded when it is run: `gruard --help` starts none of the engine. */
@@ -67,6 +69,28 @@ function program(): Command {
     .option('--start <time>', 'RFC 3339, inclusive')
     .option('--end <time>', 'RFC 3339, exclusive')
     .action(async (options: ExportOptions) => (await import('./store.js')).exportStore(options));
+  const token = gruard.command('token').description('tokens of the API; a running gruard heeds a change within a second or two');
+  withConfig(token.command('create').description('make a token and print it, this once').argument('<name>', 'whose it is'))
+    .option('--scope <scopes>', 'read, write, admin; several with commas', 'read')
+    .option('--json', 'print JSON')
+    .action(async (name: string, options: TokenOptions) => (await import('./token.js')).newToken(name, options));
+  withConfig(token.command('list').description('names, scopes and age'))
+    .option('--json', 'print JSON lines')
+    .action(async (options: TokenOptions) => (await import('./token.js')).listTokens(options));
+  withConfig(token.command('revoke').description('refuse a token from now on').argument('<name>', 'as it was created'))
+    .action(async (name: string, options: TokenOptions) => (await import('./token.js')).dropToken(name, options));
+  const user = gruard.command('broker-user').description('users of the embedded broker (broker.users_file)');
+  const several = (value: string, before: string[]): string[] => [...before, value];
+  withConfig(user.command('add').description('add a user, or replace one, and print its password, this once').argument('<name>', 'the device, or the gateway'))
+    .option('--publish <filter>', 'topics it may publish to, may be repeated; %u is its name (default: %u/#)', several, [])
+    .option('--subscribe <filter>', 'topics it may subscribe to, may be repeated (default: none)', several, [])
+    .option('--gateway', 'it sends for many devices, which topic or payload name; else all it sends is of the device called like it')
+    .option('--password-file <file>', 'take the password from a file instead of making one')
+    .action(async (name: string, options: BrokerUserOptions) => (await import('./broker-user.js')).addUser(name, options));
+  withConfig(user.command('remove').description('remove a user and cut its connections').argument('<name>', 'the user'))
+    .action(async (name: string, options: CommonOptions) => (await import('./broker-user.js')).removeUser(name, options));
+  withConfig(user.command('list').description('users and their topics'))
+    .action(async (options: CommonOptions) => (await import('./broker-user.js')).listUsers(options));
   const model = gruard.command('model').description('weights of the predictor');
   model.command('list').description('the weights files in a folder').argument('[folder]', 'default: the shipped ones')
     .option('--json', 'print JSON').action(async (folder: string | undefined, options: { json?: boolean }) => (await import('./model.js')).listModels(folder, options));

@@ -1,9 +1,12 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { timingSafeEqual, createHash } from 'node:crypto';
-import { Aedes, type AuthenticateError, type PublishPacket } from 'aedes';
+import { createServer as createTlsServer } from 'node:tls';
+import { Aedes, type AuthenticateError, type Client, type PublishPacket, type Subscription } from 'aedes';
 import type { Clock } from '../core/clock.js';
 import { GruardError, messageOf } from '../core/errors.js';
 import type { ReadingSink, Source, SourceStatus } from '../core/source.js';
+import { admits, BrokerUsers, type Identity } from './acl.js';
+import type { Named } from './decode/dialect.js';
 import { DEFAULT_INLET_LIMITS, Inlet, type IngestStages, type InletLimits } from './inlet.js';
 import { PacketGuard } from './packet-guard.js';
 
@@ -13,11 +16,28 @@ export interface BrokerSettings {
   port: number;
   username?: string;
   password?: string;
+  /** File of users, each with the topics that it may use. */
+  usersFile?: string;
+  /** PEM. */
+  tls?: { cert: string; key: string };
+  /** Told of a users file that could not be read again. */
+  onUsersError?: (thrown: unknown) => void;
   /** Connected clients at the most. */
   clients: number;
 }
 
 type Done = (error?: Error | null) => void;
+
+/** A message that waits for its journal record. */
+interface Held {
+  done: Done;
+  /** Where the sender speaks for one device only. */
+  named: Named | undefined;
+}
+
+/** Topics with a retained message at the most: the broker keeps them in memory. */
+const RETAINED_TOPICS = 100_000;
+const TLS_HANDSHAKE_MS = 10_000;
 
 /** A topic with its length, and a packet id. */
 const TOPIC_BYTES = 65_535 + 4;
@@ -35,7 +55,11 @@ export class BrokerSource implements Source {
   readonly #clock: Clock;
   /** Of a whole packet. */
   readonly #packetBytes: number;
-  readonly #inlet: Inlet<Done>;
+  readonly #inlet: Inlet<Held>;
+  readonly #users: BrokerUsers | undefined;
+  readonly #identities = new WeakMap<Client, Identity>();
+  readonly #clients = new Set<Client>();
+  readonly #retained = new Set<string>();
   readonly #sockets = new Set<Socket>();
   #aedes: Aedes | undefined;
   #server: Server | undefined;
@@ -43,27 +67,41 @@ export class BrokerSource implements Source {
   #state: SourceStatus['state'] = 'connecting';
   #refusedClients = 0;
   #tooLarge = 0;
+  #forbidden = 0;
 
   constructor(stages: IngestStages, clock: Clock, settings: BrokerSettings, limits: InletLimits = DEFAULT_INLET_LIMITS) {
     this.#settings = settings;
     this.#clock = clock;
     this.#packetBytes = stages.limits.payloadBytes + TOPIC_BYTES;
-    this.#inlet = new Inlet(this.name, stages, limits);
+    this.#inlet = new Inlet<Held>(this.name, stages, limits, undefined, (held) => held.named);
+    this.#users = settings.usersFile === undefined ? undefined : new BrokerUsers(settings.usersFile, settings.onUsersError);
   }
 
   /** Listens. Throws PORT_TAKEN, BROKER_CREDENTIALS_REQUIRED. */
   async open(wake: () => void): Promise<void> {
     this.#wake = wake;
-    const { host, port, username, password } = this.#settings;
-    if (!LOOPBACK.has(host) && !(username && password)) {
+    const { host, port, username, password, tls } = this.#settings;
+    if (!LOOPBACK.has(host) && !this.#users && !(username && password)) {
       throw new GruardError('BROKER_CREDENTIALS_REQUIRED', `broker.host is ${host}: anybody there could send readings`);
     }
-    const aedes = await Aedes.createBroker({ heartbeatInterval: 60_000, connectTimeout: 10_000, queueLimit: 1000 });
+    const aedes = await Aedes.createBroker({ heartbeatInterval: 60_000, connectTimeout: 10_000, queueLimit: 1000, maxClientsIdLength: 65_535 });
     this.#aedes = aedes;
-    aedes.preConnect = (_client, _packet, callback) => this.#admit(callback);
-    aedes.authenticate = (_client, user, pass, callback) => this.#authenticate(user, pass, callback);
-    aedes.authorizePublish = (_client, packet, done) => this.#publish(packet, done);
-    const server = createServer((socket) => this.#accept(socket));
+    aedes.preConnect = (client, packet, callback) => {
+      if (this.#users) {
+        const identity = { user: packet.username ?? '', client: packet.clientId };
+        this.#identities.set(client, identity);
+        // A session belongs to its user: another one with the same client id must not come into its subscriptions and what waits for it.
+        if (packet.clientId !== '') packet.clientId = `${identity.user}/${packet.clientId}`;
+      }
+      this.#admit(callback);
+    };
+    aedes.authenticate = (client, user, pass, callback) => void this.#authenticate(client, user ?? '', pass?.toString('utf8') ?? '', callback);
+    aedes.authorizePublish = (client, packet, done) => this.#publish(client, packet, done);
+    aedes.authorizeSubscribe = (client, subscription, callback) => callback(null, this.#maySubscribe(client, subscription) ? subscription : null);
+    aedes.on('clientDisconnect', (client) => this.#clients.delete(client));
+    this.#users?.watch(() => this.#cutRemoved());
+    const server = tls === undefined ? createServer((socket) => this.#accept(socket)) : createTlsServer({ ...tls, handshakeTimeout: TLS_HANDSHAKE_MS }, (socket) => this.#accept(socket));
+    server.maxConnections = this.#settings.clients + 200;
     this.#server = server;
     try {
       await listen(server, host, port);
@@ -82,7 +120,7 @@ export class BrokerSource implements Source {
 
   get url(): string {
     const { host } = this.#settings;
-    return `mqtt://${host.includes(':') ? `[${host}]` : host}:${this.port}`;
+    return `${this.#settings.tls ? 'mqtts' : 'mqtt'}://${host.includes(':') ? `[${host}]` : host}:${this.port}`;
   }
 
   drain(sink: ReadingSink): number {
@@ -90,7 +128,7 @@ export class BrokerSource implements Source {
   }
 
   settle(ticket: number): void {
-    this.#inlet.settle(ticket, (done) => done(null));
+    this.#inlet.settle(ticket, ({ done }) => done(null));
   }
 
   get waiting(): number {
@@ -101,7 +139,8 @@ export class BrokerSource implements Source {
     const clients = this.#aedes?.connectedClients ?? 0;
     const refused = this.#refusedClients > 0 ? `, ${this.#refusedClients} refused` : '';
     const tooLarge = this.#tooLarge > 0 ? `, ${this.#tooLarge} cut off: a packet was too large (limits.payload_bytes)` : '';
-    return { state: this.#state, address: this.url, detail: `${clients} clients${refused}${tooLarge}`, received: this.#inlet.received };
+    const forbidden = this.#forbidden > 0 ? `, ${this.#forbidden} cut off: a topic was not theirs (broker.users_file)` : '';
+    return { state: this.#state, address: this.url, detail: `${clients} clients${refused}${tooLarge}${forbidden}`, received: this.#inlet.received };
   }
 
   /** Messages that come from here on are neither taken nor acknowledged: their clients send them again. */
@@ -112,6 +151,7 @@ export class BrokerSource implements Source {
 
   async close(): Promise<void> {
     await this.pause();
+    this.#users?.close();
     this.#inlet.discardWaiting(() => undefined);
     const server = this.#server;
     const closed = server?.listening ? new Promise<void>((resolve) => { server.close(() => resolve()); }) : Promise.resolve();
@@ -139,23 +179,58 @@ export class BrokerSource implements Source {
     callback(full ? new Error('too many clients (broker.clients)') : null, !full);
   }
 
-  #authenticate(user: string | undefined, pass: Buffer | undefined, callback: (error: AuthenticateError | null, success: boolean) => void): void {
+  async #authenticate(client: Client, user: string, pass: string, callback: (error: AuthenticateError | null, success: boolean) => void): Promise<void> {
     const { username, password } = this.#settings;
-    if (!username && !password) return callback(null, true);
-    const good = sameSecret(user ?? '', username ?? '') && sameSecret(pass?.toString('utf8') ?? '', password ?? '');
-    if (good) return callback(null, true);
+    const common = !username && !password ? !this.#users : sameSecret(user, username ?? '') && sameSecret(pass, password ?? '');
+    // The common user of the settings has no entry of its own, and no limits.
+    if (common) this.#identities.delete(client);
+    if (common || await this.#users?.check(user, pass)) {
+      this.#clients.add(client);
+      callback(null, true);
+      return;
+    }
     this.#refusedClients++;
     callback(Object.assign<Error, { returnCode: number }>(new Error('bad user name or password'), { returnCode: NOT_AUTHORIZED }), false);
   }
 
-  #publish(packet: PublishPacket, done: Done): void {
+  #publish(client: Client | null, packet: PublishPacket, done: Done): void {
     if (packet.topic.startsWith('$')) {
       done(new Error('topics that begin with $ are the broker\'s own'));
       return;
     }
     if (this.#state !== 'connected') return;
-    this.#inlet.push(packet.topic, packet.payload as Buffer, this.#clock.nowMs(), done);
+    const identity = client && this.#identities.get(client);
+    const user = identity && this.#users?.get(identity.user);
+    if (identity && !user?.publish.some((filter) => admits(filter, packet.topic, identity))) {
+      this.#forbidden++;
+      done(new Error('this topic is not for this user'));
+      return;
+    }
+    if (packet.retain) this.#boundRetained(packet);
+    const named = user?.devices === 'own' ? { device: user.name, deviceIsFixed: true, tags: undefined } : undefined;
+    this.#inlet.push(packet.topic, packet.payload as Buffer, this.#clock.nowMs(), { done, named });
     this.#wake();
+  }
+
+  /** Beyond the bound a message is delivered and not kept. */
+  #boundRetained(packet: PublishPacket): void {
+    if (packet.payload.length === 0) this.#retained.delete(packet.topic);
+    else if (this.#retained.has(packet.topic) || this.#retained.size < RETAINED_TOPICS) this.#retained.add(packet.topic);
+    else packet.retain = false;
+  }
+
+  #maySubscribe(client: Client, { topic }: Subscription): boolean {
+    const identity = this.#identities.get(client);
+    if (!identity) return true;
+    return this.#users?.get(identity.user)?.subscribe.some((filter) => admits(filter, topic, identity)) ?? false;
+  }
+
+  /** Who is no longer in the users file is no longer connected. */
+  #cutRemoved(): void {
+    for (const client of this.#clients) {
+      const identity = this.#identities.get(client);
+      if (identity && !this.#users?.get(identity.user)) client.close();
+    }
   }
 }
 

@@ -47,9 +47,9 @@ export class Inlet<T> {
   /** Told after each part of a payload was taken, while the intake still has it in hand. */
   readonly #taken: ((token: T, intake: Intake) => void) | undefined;
   /** What the token says of device and tags, for sources that know them beside the topic. */
-  readonly #named: ((token: T) => Named) | undefined;
+  readonly #named: ((token: T) => Named | undefined) | undefined;
 
-  constructor(source: string, stages: IngestStages, limits: InletLimits, taken?: (token: T, intake: Intake) => void, named?: (token: T) => Named) {
+  constructor(source: string, stages: IngestStages, limits: InletLimits, taken?: (token: T, intake: Intake) => void, named?: (token: T) => Named | undefined) {
     this.#source = source;
     this.#stages = stages;
     this.#limits = limits;
