@@ -119,7 +119,7 @@ export class SimulatedDisk {
         try {
           result = work();
         } catch (error) {
-          return reject(error);
+          return reject(error instanceof Error ? error : new Error(String(error)));
         }
         if (process.alive) resolve(result);
       });

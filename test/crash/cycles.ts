@@ -38,6 +38,8 @@ interface Event {
 }
 
 const WARM_UP_ROUNDS = 150;
+/** Long enough for some snapshots and removed segments. */
+const MOST_UP_MS = 4000;
 const CATCH_UP_MS = 180_000;
 
 /**
@@ -70,7 +72,7 @@ export async function crashCycles(options: { cycles: number; seed: number; devic
     for (let cycle = 0; cycle < options.cycles; cycle++) {
       const ready = killed.start();
       if (random() < 0.25) await Promise.race([ready, sleep(random() * 1500)]);
-      else await ready.then(() => sleep(random() * 1500));
+      else await ready.then(() => sleep(random() * MOST_UP_MS));
       ready.catch(() => undefined);
       await killed.end('SIGKILL');
       options.progress?.(cycle + 1);
