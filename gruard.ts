@@ -39,6 +39,7 @@ import { Journal } from './store/journal.js';
 import { KafkaOutput } from './store/kafka/output.js';
 import { lockDataDir } from './store/lock.js';
 import { replay } from './store/replay.js';
+import { InfluxStore } from './store/results/influx.js';
 import { Snapshots } from './store/snapshot.js';
 import { LiveTokens } from './store/tokens.js';
 import { apiOptionsOf, brokerSettingsOf, decoderSettingsOf, detectorOptionsOf, detectorSettingsOf, embeddedStoreOf, influxStoreOf, kafkaOutputOf, kafkaSettingsOf, limitsOf, mqttSettingsOf } from './wiring.js';
@@ -106,6 +107,7 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
   const store: ResultStore = config.store.kind === 'embedded' ? embeddedStoreOf(config) : influxStoreOf(config, join(config.data_dir, 'cursors', 'influxdb.json'));
   await store.open();
   closing.push(() => store.close());
+  if (store instanceof InfluxStore) for (const advice of store.advice) log.warn('InfluxDB: an administrator has to run this', { command: advice });
   // A journal that was removed must not give out again the sequences that the store has seen.
   journal.reachTo(await store.position());
   const outputSettings = kafkaOutputOf(config);

@@ -123,7 +123,7 @@ export const configSchema = Type.Object({
   decode: section('How topics and payloads become devices and metrics.', {
     topics: Type.Array(topicRule, { default: [], description: 'Rules for topics, the first match wins. Without a match the last topic level is the device, unless the payload names one.', maxItems: 1000 }),
     include: texts([], 'Topic filters to take; empty: all.'),
-    exclude: texts([], 'Topic filters to leave out.'),
+    exclude: texts(['gruard/#', 'homeassistant/#'], 'Topic filters to leave out; those of the default are what gruard itself publishes.'),
     exclude_devices: texts([], 'Device patterns to leave out.'),
     exclude_metrics: texts([], 'Metric patterns to leave out.'),
   }),
