@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Page } from 'playwright-core';
 import { shippedFile } from '../core/paths.js';
-import { chromiumPath, launch } from '../test/browser/browser.js';
+import { chromiumPath, cleanUp, launch } from '../test/browser/browser.js';
 
 /**
  * Pictures of the page for README and docs, from a gruard that runs (`npm run demo`, once it says "live"):
@@ -56,4 +56,4 @@ await shoot('fleet-dark', '#/', WIDE, 'dark', fleet);
 await shoot('event', eventHash, WIDE, 'light', device);
 await shoot('event-dark', eventHash, WIDE, 'dark', device);
 await shoot('phone', '#/', PHONE, 'light', fleet);
-await browser.close();
+await cleanUp(browser);

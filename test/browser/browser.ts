@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium, type Browser } from 'playwright-core';
@@ -12,17 +12,31 @@ export const chromiumPath = PLACES.find((path) => path !== undefined && existsSy
 
 if (chromiumPath === undefined) console.warn('skipped: no Chromium found (set CHROMIUM_PATH to one)');
 
+const made: string[] = [];
+
+function tempDir(prefix: string): string {
+  const dir = mkdtempSync(join(tmpdir(), prefix));
+  made.push(dir);
+  return dir;
+}
+
+/** Ends the browser and removes every folder made here. */
+export async function cleanUp(browser: Browser | undefined): Promise<void> {
+  await browser?.close();
+  for (const dir of made.splice(0)) rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
+}
+
 /** A profile of its own, and no calls home. */
 export function launch(): Promise<Browser> {
   return chromium.launch({
-    executablePath: chromiumPath, env: { ...process.env, HOME: mkdtempSync(join(tmpdir(), 'gruard-chromium-')) },
+    executablePath: chromiumPath, env: { ...process.env, HOME: tempDir('gruard-chromium-') },
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
   });
 }
 
 /** The page as it is in the source now, built into a folder of its own. */
 export async function buildPage(): Promise<string> {
-  const outDir = mkdtempSync(join(tmpdir(), 'gruard-page-'));
+  const outDir = tempDir('gruard-page-');
   await build({ root: join(packageRoot, 'api/page'), configFile: join(packageRoot, 'api/page/vite.config.ts'), logLevel: 'error', build: { outDir, emptyOutDir: true } });
   return outDir;
 }

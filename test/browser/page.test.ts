@@ -3,7 +3,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ApiOptions } from '../../api/options.js';
 import { buildServer, hashToken, listen } from '../../api/server.js';
-import { buildPage, chromiumPath, launch } from './browser.js';
+import { buildPage, chromiumPath, cleanUp, launch } from './browser.js';
 import { tooFaint } from './contrast.js';
 import { FakeService } from './fake-service.js';
 
@@ -22,7 +22,7 @@ describe.skipIf(chromiumPath === undefined)('the page', () => {
   beforeAll(async () => {
     [browser, pageDir] = await Promise.all([launch(), buildPage()]);
   });
-  afterAll(() => browser?.close());
+  afterAll(() => cleanUp(browser));
 
   beforeEach(async () => {
     complaints.length = 0;

@@ -9,7 +9,7 @@ import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packageRoot, shippedFile } from '../../core/paths.js';
 import { gaussian, seededRandom } from '../../core/random.js';
-import { chromiumPath, launch } from './browser.js';
+import { chromiumPath, cleanUp, launch } from './browser.js';
 
 const MINUTE = 60_000;
 const NOW = Date.UTC(2026, 0, 31, 12);
@@ -44,7 +44,7 @@ describe.skipIf(chromiumPath === undefined)('gruard start', () => {
   }, 120_000);
 
   afterAll(async () => {
-    await browser?.close();
+    await cleanUp(browser);
     if (gruard?.exitCode === null) {
       const ended = new Promise((resolve) => gruard.once('exit', resolve));
       gruard.kill('SIGTERM');
