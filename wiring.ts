@@ -124,6 +124,11 @@ export function kafkaOutputOf(config: Config): KafkaOutputSettings | undefined {
   return { connection, resultsTopic: results || undefined, eventsTopic: events || undefined, cursorPath: join(config.data_dir, 'cursors', 'kafka.json') };
 }
 
+/** Topics that alert sinks write to on the same brokers. */
+export function kafkaSinkTopicsOf(config: Config): string[] {
+  return readSinks(config.alerts.sinks).flatMap((sink) => (sink.kind === 'kafka' && sink.connection.brokers.some((broker) => config.kafka.brokers.includes(broker)) ? [sink.topic] : []));
+}
+
 export function embeddedStoreOf(config: Config): EmbeddedStore {
   return new EmbeddedStore({ path: join(config.data_dir, 'results.duckdb'), memoryLimitMb: Math.round(config.store.memory_bytes / MIB) });
 }

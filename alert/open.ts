@@ -1,4 +1,5 @@
 import { AlertmanagerSink } from './alertmanager.js';
+import { KafkaSink } from './kafka.js';
 import { LogSink } from './log.js';
 import { MqttSink } from './mqtt.js';
 import type { SinkSettings } from './settings.js';
@@ -14,6 +15,8 @@ export function openSink(settings: SinkSettings, write: (message: string, fields
       return new MqttSink(settings);
     case 'alertmanager':
       return new AlertmanagerSink(settings);
+    case 'kafka':
+      return new KafkaSink(settings);
     case 'log':
       return new LogSink(settings, write);
   }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { GruardError, messageOf } from '../core/errors.js';
+import type { KafkaConnection } from '../core/kafka.js';
 import type { AnomalyKind, Severity, VerdictKind } from '../core/event.js';
 import type { Telling } from './changes.js';
 import type { Change } from './notification.js';
@@ -46,11 +47,18 @@ export interface AlertmanagerSettings extends CommonSettings {
   timeoutMs: number;
 }
 
+export interface KafkaSinkSettings extends CommonSettings {
+  kind: 'kafka';
+  connection: KafkaConnection;
+  topic: string;
+  timeoutMs: number;
+}
+
 export interface LogSettings extends CommonSettings {
   kind: 'log';
 }
 
-export type SinkSettings = WebhookSettings | MqttSinkSettings | AlertmanagerSettings | LogSettings;
+export type SinkSettings = WebhookSettings | MqttSinkSettings | AlertmanagerSettings | KafkaSinkSettings | LogSettings;
 
 const SEVERITIES: readonly Severity[] = ['info', 'warning', 'critical'];
 const CHANGES: readonly Change[] = ['opened', 'updated', 'resolved'];
@@ -62,6 +70,7 @@ const OWN: Record<SinkSettings['kind'], readonly string[]> = {
   webhook: ['url', 'secret', 'secret_file', 'headers', 'template', 'timeout_ms'],
   mqtt: ['url', 'username', 'password', 'password_file', 'client_id', 'ca_file', 'topic_prefix', 'home_assistant', 'timeout_ms'],
   alertmanager: ['url', 'headers', 'labels', 'timeout_ms'],
+  kafka: ['brokers', 'topic', 'client_id', 'tls', 'ca_file', 'cert_file', 'key_file', 'sasl', 'username', 'password', 'password_file', 'timeout_ms'],
   log: [],
 };
 
@@ -116,9 +125,27 @@ function readSink(fields: Fields): SinkSettings {
       httpAddress(url, fields.at('url'));
       return { ...common, kind, url, headers: fields.record('headers'), labels: fields.record('labels'), timeoutMs };
     }
+    case 'kafka':
+      return { ...common, kind, connection: kafkaConnection(fields), topic: kafkaTopic(fields), timeoutMs };
     case 'log':
       return { ...common, kind };
   }
+}
+
+function kafkaConnection(fields: Fields): KafkaConnection {
+  const brokers = fields.texts('brokers') ?? [];
+  if (brokers.length === 0) throw fields.wrong('brokers', 'a list of HOST:PORT');
+  const mechanism = fields.oneOf('sasl', ['plain', 'scram-sha-256', 'scram-sha-512']);
+  return {
+    brokers, clientId: fields.text('client_id') ?? 'gruard-alerts', tls: fields.flag('tls') ?? false, ca: fields.file('ca_file'), cert: fields.file('cert_file'), key: fields.file('key_file'),
+    sasl: mechanism && { mechanism, username: fields.required('username'), password: fields.secret('password') ?? '' },
+  };
+}
+
+function kafkaTopic(fields: Fields): string {
+  const topic = fields.text('topic') ?? 'gruard.alerts';
+  if (!/^[A-Za-z0-9._-]{1,249}$/.test(topic)) throw fields.wrong('topic', 'letters, digits, ., _ and -');
+  return topic;
 }
 
 /** https, or http on loopback: a notification tells what a plant does, and its headers may hold a token. Throws CONFIG_INVALID. */
@@ -178,6 +205,17 @@ class Fields {
       return readFileSync(file, 'utf8').trim();
     } catch (error) {
       throw new GruardError('CONFIG_UNREADABLE', `${this.at(`${key}_file`)}: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  /** The bytes of the file that the setting names. */
+  file(key: string): Buffer | undefined {
+    const path = this.text(key);
+    if (path === undefined) return undefined;
+    try {
+      return readFileSync(path);
+    } catch (error) {
+      throw new GruardError('CONFIG_UNREADABLE', `${this.at(key)}: ${messageOf(error)}`, { cause: error });
     }
   }
 

@@ -3,10 +3,12 @@ import { createConnection, createServer } from 'node:net';
 import pc from 'picocolors';
 import type { Config } from '../config/schema.js';
 import { GruardError, messageOf } from '../core/errors.js';
+import { kafkaAddress, openKafka, type KafkaConnection } from '../core/kafka.js';
 import { shippedFile } from '../core/paths.js';
 import { VERSION } from '../core/version.js';
 import { openBackend } from '../model/backends/index.js';
 import { readWeights } from '../model/weights.js';
+import { kafkaConnectionOf } from '../wiring.js';
 import { configOf, type CommonOptions } from './options.js';
 
 interface Finding {
@@ -47,10 +49,12 @@ async function examine(config: Config): Promise<Finding[]> {
     await tensorflow(config),
     await port('API and page', config.api.host, config.api.port, 'api.port (GRUARD_API_PORT)'),
   ];
-  if (config.broker.enabled === 'on' || (config.broker.enabled === 'auto' && config.mqtt.url === '')) {
+  if (config.broker.enabled === 'on' || (config.broker.enabled === 'auto' && config.mqtt.url === '' && config.kafka.brokers.length === 0)) {
     findings.push(await port('embedded broker', config.broker.host, config.broker.port, 'broker.port (GRUARD_BROKER_PORT)'));
   }
   if (config.mqtt.url !== '') findings.push(await connection('MQTT broker', config.mqtt.url, 'mqtt.url (GRUARD_MQTT_URL)', { 'mqtt:': 1883, 'mqtts:': 8883, 'ws:': 80, 'wss:': 443 }));
+  const kafka = kafkaConnectionOf(config);
+  if (kafka) findings.push(await kafkaBrokers(config, kafka));
   if (config.store.kind === 'influxdb') findings.push(await connection('InfluxDB', config.store.influxdb.url, 'store.influxdb.url (GRUARD_STORE_INFLUXDB_URL)', { 'http:': 80, 'https:': 443 }));
   return findings;
 }
@@ -92,6 +96,24 @@ async function tensorflow(config: Config): Promise<Finding> {
       check, status: config.model.backend === 'tensorflow' ? 'problem' : 'note', detail: `not available (${messageOf(thrown).split('\n')[0]}); the wasm backend is used`,
       next: 'From a checkout, `npm run build:tensorflow` builds it from the package registries.',
     };
+  }
+}
+
+/** Logs in, and looks whether the topics of the settings are there. */
+async function kafkaBrokers(config: Config, connection: KafkaConnection): Promise<Finding> {
+  const check = 'Kafka';
+  const admin = openKafka(connection).admin({ retry: { retries: 0 } });
+  try {
+    await admin.connect();
+    const there = new Set(await admin.listTopics());
+    const { topics, dead_letter_topic: deadLetters, output } = config.kafka;
+    const missing = [...topics, deadLetters, ...(output.enabled ? [output.results_topic, output.events_topic] : [])].filter((topic) => topic !== '' && !there.has(topic));
+    if (missing.length > 0) return { check, status: 'problem', detail: `missing topics: ${missing.join(', ')}`, next: 'Run `gruard kafka setup`, or mend kafka.topics (GRUARD_KAFKA_TOPICS).' };
+    return { check, status: 'ok', detail: `${kafkaAddress(connection)}, ${there.size} topics` };
+  } catch (thrown) {
+    return { check, status: 'problem', detail: messageOf(thrown), next: 'Check kafka.brokers (GRUARD_KAFKA_BROKERS), kafka.tls and kafka.sasl.' };
+  } finally {
+    await admin.disconnect().catch(() => undefined);
   }
 }
 

@@ -8,6 +8,7 @@ import type { BrokerUserOptions } from './broker-user.js';
 import type { DeadLetterOptions } from './deadletter.js';
 import type { DemoOptions } from './demo.js';
 import type { DoctorOptions } from './doctor.js';
+import type { KafkaSetupOptions } from './kafka.js';
 import { withConfig, type CommonOptions } from './options.js';
 import type { ReplayOptions } from './replay.js';
 import type { ExportOptions, StoreOptions } from './store.js';
@@ -57,6 +58,14 @@ function program(): Command {
   const alert = gruard.command('alert').description('alert sinks');
   withConfig(alert.command('test').description('send a test notification to every sink of the settings').argument('[sink]', 'only this one'))
     .action(async (sink: string | undefined, options: CommonOptions) => (await import('./alert.js')).testAlerts(sink, options));
+  const kafka = gruard.command('kafka').description('topics of the settings');
+  withConfig(kafka.command('setup').description('create the topics that are missing; what is there is compared and left'))
+    .option('--partitions <n>', 'partitions of input, results and events', Number, 12)
+    .option('--replication <n>', 'replicas (default: 3, or as many as there are brokers)', Number)
+    .option('--retention-days <n>', 'how long messages are kept', Number, 7)
+    .option('--grow', 'add partitions to topics that have fewer')
+    .option('--json', 'print JSON')
+    .action(async (options: KafkaSetupOptions) => (await import('./kafka.js')).setupKafka(options));
   const store = gruard.command('store').description('the result store');
   withConfig(store.command('migrate').description('copy the embedded store to the InfluxDB of the settings; gruard must not be running'))
     .option('--json', 'print the summary as JSON')

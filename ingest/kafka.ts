@@ -30,12 +30,13 @@ export interface KafkaSettings extends NamingSettings {
 }
 
 const COMMIT_MS = 1000;
-const SESSION_MS = 10_000;
+/** The least that brokers allow unless told otherwise: after a kill, theirs or ours, the group waits so long for the member that is gone. */
+const SESSION_MS = 6000;
 /** kafkajs waits so long for a stop, so it is short: an idle consumer asks twice a second. */
 const FETCH_WAIT_MS = 500;
 const LOOK_AGAIN_MS = 25;
 const FIRST_RETRY_MS = 250;
-const LAST_RETRY_MS = 10_000;
+const LAST_RETRY_MS = 5000;
 const ENDS_MS = 10_000;
 const PATTERN_MS = 60_000;
 const LEAVE_MS = 3000;

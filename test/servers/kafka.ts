@@ -80,7 +80,9 @@ export class KafkaServer {
   async createTopic(topic: string, numPartitions = 1): Promise<void> {
     const admin = this.client().admin();
     await admin.connect();
-    await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: 1 }], waitForLeaders: true });
+    await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: 1 }], waitForLeaders: false });
+    // kafkajs' own wait gives up on a broker that has not heard of the topic yet.
+    for (let known = false; !known;) known = await admin.fetchTopicMetadata({ topics: [topic] }).then(({ topics }) => topics[0].partitions.length === numPartitions, () => false);
     await admin.disconnect();
   }
 
