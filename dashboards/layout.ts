@@ -33,10 +33,15 @@ export function dashboard(text: DashboardText, variables: Builder<VariableModel>
   const builder = new DashboardBuilder(text.title).uid(text.uid).description(text.description).tags(['gruard'])
     .time({ from: text.from, to: 'now' }).refresh(text.refresh).timezone('browser').tooltip(DashboardCursorSync.Crosshair).readonly()
     .links(dashboardLinks(text.uid, names.includes('device')))
-    .variables([...variables, new ConstantVariableBuilder(PAGE_VARIABLE).label('gruard').description("Address of gruard's page.").value(text.page)])
+    .variables([...variables, pageVariable(text.page)])
     .annotations(annotations);
   place(rows).forEach((panel) => builder.withPanel(panel));
   return builder.build();
+}
+
+function pageVariable(page: string): Builder<VariableModel> {
+  const constant = new ConstantVariableBuilder(PAGE_VARIABLE).label('gruard').description("Address of gruard's page.").value(page);
+  return { build: () => ({ ...constant.build(), hide: VariableHide.HideVariable }) };
 }
 
 function place(rows: Row[]): Placeable[] {

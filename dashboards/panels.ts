@@ -87,6 +87,12 @@ export function tablePanel(text: PanelText, targets: Query[], columns: Record<st
   return panel;
 }
 
+/** Of a link, what a link of a value has. */
+function dataLink(link: DashboardLinkBuilder): { title: string; url: string; targetBlank: boolean } {
+  const { title, url, targetBlank } = link.build();
+  return { title, url: url!, targetBlank };
+}
+
 function columnProperties(column: Column): DynamicConfigValue[] {
   const properties: DynamicConfigValue[] = [];
   if (column.head !== undefined) properties.push({ id: 'displayName', value: column.head });
@@ -94,7 +100,7 @@ function columnProperties(column: Column): DynamicConfigValue[] {
   if (column.decimals !== undefined) properties.push({ id: 'decimals', value: column.decimals });
   if (column.width !== undefined) properties.push({ id: 'custom.width', value: column.width });
   if (column.hidden) properties.push({ id: 'custom.hidden', value: true }, { id: 'custom.hideFrom', value: { viz: true, legend: true, tooltip: true } });
-  if (column.links) properties.push({ id: 'links', value: column.links.map((builder) => builder.build()) });
+  if (column.links) properties.push({ id: 'links', value: column.links.map((link) => dataLink(link)) });
   if (column.colored) {
     const options = Object.fromEntries([...SEVERITIES.map((severity): [string, string] => [severity, SEVERITY_COLOR[severity]]), ['open', 'red'], ['resolved', 'green']]
       .map(([value, color], index) => [value, { color, index, text: value }]));
