@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
+import { readSinks } from './alert/settings.js';
 import type { ApiOptions } from './api/server.js';
 import type { Config } from './config/schema.js';
 import { GruardError, messageOf } from './core/errors.js';
