@@ -12,6 +12,8 @@ import type {
 } from './core/service.js';
 import type { Pipeline } from './pipeline.js';
 
+const OVERVIEW_MS = 900;
+
 /** The parts of the running product that the API is given a view of. */
 export interface ServiceParts {
   fleet: Fleet;
@@ -33,6 +35,9 @@ export class Service implements GruardService {
   readonly results: ResultReader;
   readonly live: LiveFeed;
   readonly #rate = new Rate();
+  #names: { version: number; sorted: readonly string[] } = { version: -1, sorted: [] };
+  #overview: Overview | undefined;
+  #overviewAtMs = -Infinity;
 
   constructor(private readonly parts: ServiceParts) {
     this.results = parts.results;
@@ -46,22 +51,27 @@ export class Service implements GruardService {
   /** In order of name; the cursor is the last name of the page before. */
   devices(query: DeviceQuery): Page<DeviceSummary> {
     const search = query.search?.toLowerCase();
-    const names: string[] = [];
-    for (const device of this.parts.fleet.devices()) {
-      if (query.cursor !== undefined && device.name <= query.cursor) continue;
-      if (search !== undefined && !device.name.toLowerCase().includes(search)) continue;
-      if (!hasTags(device, query.tags)) continue;
-      names.push(device.name);
-    }
-    names.sort((a, b) => (a < b ? -1 : 1));
+    const names = this.#sortedNames();
     const items: DeviceSummary[] = [];
-    for (const name of names) {
-      const summary = this.#summary(this.parts.fleet.get(name)!);
+    for (let i = query.cursor === undefined ? 0 : firstAfter(names, query.cursor); i < names.length; i++) {
+      const device = this.parts.fleet.get(names[i])!;
+      if (search !== undefined && !matches(device, search)) continue;
+      if (!hasTags(device, query.tags)) continue;
+      const summary = this.#summary(device);
       if (query.status !== undefined && summary.status !== query.status) continue;
       if (items.length === query.limit) return { items, nextCursor: items[items.length - 1].name };
       items.push(summary);
     }
     return { items, nextCursor: null };
+  }
+
+  /** Sorted anew only when devices came or went. */
+  #sortedNames(): readonly string[] {
+    const { fleet } = this.parts;
+    if (this.#names.version !== fleet.version) {
+      this.#names = { version: fleet.version, sorted: [...fleet.devices()].map(({ name }) => name).sort((a, b) => (a < b ? -1 : 1)) };
+    }
+    return this.#names.sorted;
   }
 
   device(name: string): DeviceDetail | undefined {
@@ -92,7 +102,17 @@ export class Service implements GruardService {
     return events.find((event) => event.id === eventId) ?? stored;
   }
 
+  /** Looks at every device, so at the most once a second, however many watch. */
   overview(): Overview {
+    const nowMs = this.parts.clock.nowMs();
+    if (this.#overview === undefined || Math.abs(nowMs - this.#overviewAtMs) >= OVERVIEW_MS) {
+      this.#overview = this.#takeStock(nowMs);
+      this.#overviewAtMs = nowMs;
+    }
+    return this.#overview;
+  }
+
+  #takeStock(nowMs: number): Overview {
     const { fleet, board, pipeline } = this.parts;
     const warming = { devices: 0, readyAtMs: null as number | null };
     for (const device of fleet.devices()) {
@@ -106,7 +126,7 @@ export class Service implements GruardService {
       devices: fleet.deviceCount,
       series: fleet.seriesCount,
       warmingUp: warming,
-      readingsPerSecond: this.#rate.of(pipeline.readings, this.parts.clock.nowMs()),
+      readingsPerSecond: this.#rate.of(pipeline.readings, nowMs),
       readingsTotal: pipeline.readings,
       openAnomalies: board.openBySeverity,
       unhealthy: board.unhealthyDevices,
@@ -142,6 +162,22 @@ export class Service implements GruardService {
       warmUp,
     };
   }
+}
+
+function matches(device: Device, search: string): boolean {
+  return device.name.toLowerCase().includes(search) || Object.values(device.tags).some((value) => value.toLowerCase().includes(search));
+}
+
+/** The index of the first name after `name` in a sorted list. */
+function firstAfter(names: readonly string[], name: string): number {
+  let low = 0;
+  let high = names.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (names[middle] <= name) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function statusOf(events: number, verdicts: number, warmUp: WarmUp): DeviceStatus {

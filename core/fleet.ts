@@ -68,6 +68,9 @@ export class Fleet implements SeriesNames {
   #nextSeriesId = 1;
   #seriesCount = 0;
 
+  /** Grows whenever a device comes or goes: what is derived from the list of devices is good until then. */
+  version = 0;
+
   get deviceCount(): number {
     return this.#byName.size;
   }
@@ -192,6 +195,7 @@ export class Fleet implements SeriesNames {
       id: d.deviceId, name: d.name, tags: d.tags, slot: this.#deviceSlots.take(),
       metrics: [], slots: [], seriesIds: [], firstSeenMs: d.atMs, lastSeenMs: d.atMs,
     };
+    this.version++;
     this.#byName.set(device.name, device);
     this.#byId.set(device.id, device);
     this.#deviceAt[device.slot] = device;
@@ -233,6 +237,7 @@ export class Fleet implements SeriesNames {
     });
     this.#deviceAt[device.slot] = undefined;
     this.#deviceSlots.give(device.slot);
+    this.version++;
     this.#byName.delete(device.name);
     this.#byId.delete(deviceId);
   }

@@ -34,7 +34,7 @@ export interface SubmitResult {
 export interface DeviceQuery {
   limit: number;
   cursor?: string;
-  /** Part of a name, any case. */
+  /** Part of a name or of the value of a tag, any case. */
   search?: string;
   status?: DeviceStatus;
   tags?: Record<string, string>;
