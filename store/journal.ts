@@ -70,6 +70,7 @@ const MOST_COMMIT_BYTES = 8 * MIB;
 /** Small, and with a pause after each, so that commits hardly wait for zeros. */
 const ZERO_CHUNK = new Uint8Array(256 * 1024);
 const ZERO_PAUSE_MS = 2;
+const EMPTY_BYTES = 4 * MIB;
 const FIRST_RETRY_MS = 20;
 const MOST_RETRY_MS = 500;
 /** A commit that takes longer than this is worth a word in the health report. */
@@ -289,12 +290,13 @@ export class Journal {
 
   /** Goes on in a new file: the spare, or, where that is not ready (at the start, under a load that fills segments faster than zeros are written), an empty one. */
   async #startSegment(first: number, bytes: number): Promise<void> {
-    const wanted = Math.max(this.#segmentBytes, bytes);
+    const spare = this.#spare && this.#spare.bytes >= bytes ? this.#spare : undefined;
+    // An empty file is slower to write to, so it is soon exchanged for a spare.
+    const wanted = Math.max(spare ? spare.bytes : Math.min(this.#segmentBytes, EMPTY_BYTES), bytes);
     if (this.bytes + wanted > this.#maxBytes) {
       const slowest = [...this.#retained].sort((a, b) => a[1] - b[1])[0];
       throw new GruardError('JOURNAL_FULL', `the journal has reached journal.max_bytes (${this.#maxBytes})${slowest ? `; ${slowest[0]} is the furthest behind` : ''}`);
     }
-    const spare = this.#spare && this.#spare.bytes >= bytes ? this.#spare : undefined;
     if (spare) this.#spare = undefined;
     else await this.#disk.remove(EMPTY_NAME);
     const file = spare?.file ?? await this.#disk.open(EMPTY_NAME);
