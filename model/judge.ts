@@ -75,9 +75,11 @@ export class Judge {
   readonly #repeats = this.#take(1); // share of readings that equal the one before
   readonly #lower = this.#take(1); // centres of the two states
   readonly #upper = this.#take(1);
+  readonly #smooth = this.#take(1);
   readonly #state = this.#take(1); // int: 0 unknown, 1 lower, 2 upper
   readonly #dwells = this.#take(6); // of lower, upper, whole cycle: mean and variance of ln(periods)
   readonly #dwellCounts = this.#take(3); // int
+  readonly #dwellOdd = this.#take(3); // share of times that were off by three deviations
   readonly #hoursSeen = this.#take(1); // int: a bit an hour
   readonly #hours = this.#take(HOURS);
   readonly #calibration = this.#take(CHANNELS.length * CALIBRATION_WORDS);
@@ -296,6 +298,7 @@ export class Judge {
       if (t < 16) return;
       ints[at + this.#state] = v > 0.5 * (s[at + this.#lower] + s[at + this.#upper]) ? 2 : 1;
       wide[w + SWITCHED] = wide[w + ROSE] = timestampMs;
+      s[at + this.#smooth] = v;
       return;
     }
     const span = upper - lower;
@@ -308,7 +311,9 @@ export class Judge {
       ints[at + this.#dwellCounts + 2] = -ints[at + this.#dwellCounts + 2];
     }
     if (!(span > 0) || !(periodMs > 0)) return;
-    const share = (v - lower) / span;
+    // Smoothed a little, or noise at the crossing would cut a state into pieces.
+    s[at + this.#smooth] += 0.4 * (v - s[at + this.#smooth]);
+    const share = (s[at + this.#smooth] - lower) / span;
     const next = state === 1 ? (share > 0.7 ? 2 : 1) : share < 0.3 ? 1 : 2;
     const dwell = Math.log(1 + (timestampMs - wide[w + SWITCHED]) / periodMs);
     const overdue = next === state;
@@ -333,16 +338,17 @@ export class Judge {
     // A time of few readings is known to a reading only.
     const sd = spread + 0.03 + 0.7 * Math.exp(-s[mean]);
     const z = (log - s[mean]) / sd;
-    if (this.#on[channel] && count >= 5 && spread < tuning.regular && (z > 0 || !running)) {
+    if (this.#on[channel] && count >= 8 && spread < tuning.regular && s[at + this.#dwellOdd + which] < 0.15 && (z > 0 || !running)) {
       this.#judgeZ(channel, s, ints, at, z < 0 ? -z : z, z > 0, tuning.zDwell, t);
     }
     if (running || !this.#learning) return;
     ints[at + this.#dwellCounts + which] = count < 0 ? -count : count + 1;
     if (count < 0) return;
+    if (count >= 3) s[at + this.#dwellOdd + which] += 0.1 * ((z > 3 || z < -3 ? 1 : 0) - s[at + this.#dwellOdd + which]);
     const rate = count < 20 ? 1 / (count + 1) : 0.05;
     const off = log - s[mean];
-    // An outlier moves the mean no further than three deviations.
-    const most = count < 5 ? Infinity : 3 * sd;
+    // With a reach of two deviations a tenth of outliers makes the deviation half as large again; with three, it would not settle.
+    const most = count < 3 ? Infinity : 2 * (sd > 0.08 ? sd : 0.08);
     const held = off > most ? most : off < -most ? -most : off;
     s[mean] += rate * held;
     s[mean + 1] = (1 - rate) * (s[mean + 1] + rate * held * held);
@@ -350,10 +356,14 @@ export class Judge {
 
   #judgeZ(channel: number, s: Float32Array, ints: Int32Array, at: number, z: number, above: boolean, from: number, t: number): void {
     const c = at + this.#calibration + channel * CALIBRATION_WORDS;
-    // The peak of this channel is the z that the running excursion has reached: only what goes further is new.
-    const peak = s[c] * (1 - 1 / 400);
-    s[c] = z > peak ? z : peak;
-    if (z < from || z < peak + 0.3) return;
+    // The peak of this channel is the z that it last spoke at: only what goes 40 % further is new.
+    // While the excursion lasts that is kept; afterwards it is forgotten.
+    if (z < from) {
+      s[c] *= 1 - 1 / 400;
+      return;
+    }
+    if (z < 1.4 * s[c]) return;
+    s[c] = z;
     const unseen = t - ints[c + LATEST];
     const odds = surprise(s, ints, c, Math.log(z / from), t, this.expected, this.#prior[channel], this.tuning);
     this.#offer(channel, odds, above, unseen);

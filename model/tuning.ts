@@ -72,7 +72,7 @@ export const DEFAULT_TUNING: Tuning = {
   supportWeight: 0.8,
   repeatMargin: 1,
   repeatDecay: 1 / 60,
-  threshold: 9.95,
+  threshold: 10.15,
   warmUp: 100,
   countFrom: 48,
   zDwell: 3,
@@ -80,10 +80,10 @@ export const DEFAULT_TUNING: Tuning = {
   prior: {
     x: { a: 2, b: 0.2, offset: 2.5 },
     e1: { a: 1, b: 0.2, offset: 1 },
-    e32: { a: 2, b: 0.16, offset: 0 },
+    e32: { a: 2, b: 0.16, offset: 1 },
     tod: { a: 2.4, b: 0.17, offset: -1 },
     stuck: { a: 0.15, b: 0.5, offset: 1 },
-    dwell: { a: 0.03, b: 0.2, offset: 0 },
+    dwell: { a: 0.03, b: 0.2, offset: -1 },
     cycle: { a: 0.02, b: 0.3, offset: 0 },
   },
 };
