@@ -22,7 +22,7 @@ describe('settings of sinks', () => {
   });
 
   test('what is wrong is named with its path and what was expected', () => {
-    expect(refused({})).toContain('alerts.sinks[0].kind: expected one of webhook, mqtt, alertmanager, log');
+    expect(refused({})).toContain('alerts.sinks[0].kind: expected one of webhook, mqtt, alertmanager, kafka, log');
     expect(refused({ kind: 'pigeon' })).toContain('alerts.sinks[0].kind');
     expect(refused({ kind: 'log', colour: 1 })).toContain('alerts.sinks[0].colour: no such setting');
     expect(refused({ kind: 'log', url: 'x' })).toContain('alerts.sinks[0].url: no such setting');

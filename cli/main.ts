@@ -3,6 +3,7 @@ import { GruardError, messageOf } from '../core/errors.js';
 import { VERSION } from '../core/version.js';
 import { quietLibraries } from '../config/environment.js';
 import type { BacktestOptions } from './backtest.js';
+import type { BridgeOptions } from './bridge.js';
 import type { ConfigOptions } from './config.js';
 import type { BrokerUserOptions } from './broker-user.js';
 import type { DeadLetterOptions } from './deadletter.js';
@@ -58,6 +59,9 @@ function program(): Command {
   const alert = gruard.command('alert').description('alert sinks');
   withConfig(alert.command('test').description('send a test notification to every sink of the settings').argument('[sink]', 'only this one'))
     .action(async (sink: string | undefined, options: CommonOptions) => (await import('./alert.js')).testAlerts(sink, options));
+  withConfig(gruard.command('bridge').description('carry MQTT messages into a Kafka topic, keyed by device; MQTT is acknowledged once Kafka has them'))
+    .option('--to <topic>', 'topic (default: the first of kafka.topics)')
+    .action(async (options: BridgeOptions) => (await import('./bridge.js')).bridge(options));
   const kafka = gruard.command('kafka').description('topics of the settings');
   withConfig(kafka.command('setup').description('create the topics that are missing; what is there is compared and left'))
     .option('--partitions <n>', 'partitions of input, results and events', Number, 12)
