@@ -19,8 +19,9 @@ function panelOf(all: Dashboard[], uid: string): number {
 /** Grafana's file provisioning of alert rules. Its field names are not those of the HTTP API, which the SDK has. */
 export function alerting(all: Dashboard[]): unknown {
   const rules = WATCHES.map((watch) => {
-    const { folderUID: _folder, orgID: _org, ruleGroup: _group, ...rest } = rule(watch, panelOf(all, watch.dashboard));
-    return rest;
+    const panelId = panelOf(all, watch.dashboard);
+    const { folderUID: _folder, orgID: _org, ruleGroup: _group, ...rest } = rule(watch, panelId);
+    return { ...rest, dashboardUid: watch.dashboard, panelId };
   });
   return { apiVersion: 1, groups: [{ orgId: 1, name: 'gruard', folder: 'gruard', interval: '1m', rules }] };
 }

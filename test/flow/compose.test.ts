@@ -1,0 +1,191 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import mqtt from 'mqtt';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { loadConfig } from '../../config/load.js';
+import { silentLog } from '../../core/log.js';
+import { packageRoot } from '../../core/paths.js';
+import { openGruard, type Gruard } from '../../gruard.js';
+import { findInfluxd, freePort } from '../servers/influxd.js';
+import { mosquittoPath } from '../servers/mosquitto.js';
+import { all, until } from './gruard.js';
+
+interface ComposeService {
+  image: string;
+  build?: string;
+  user?: string;
+  command?: string[];
+  environment?: Record<string, string>;
+  secrets?: string[];
+  volumes?: string[];
+  ports?: string[];
+  profiles?: string[];
+  healthcheck?: { test: string[] };
+  read_only?: boolean;
+  cap_drop?: string[];
+  security_opt?: string[];
+  restart?: string;
+}
+
+const read = (path: string): string => readFileSync(join(packageRoot, path), 'utf8');
+const compose = parse(read('docker-compose.yml'), { merge: true }) as { services: Record<string, ComposeService>; volumes: Record<string, unknown>; secrets: Record<string, { file: string }> };
+const services = Object.entries(compose.services);
+
+describe('docker-compose.yml', () => {
+  it('has the services, and starts only gruard and its broker unless told otherwise', () => {
+    expect(Object.keys(compose.services).sort()).toEqual(['grafana', 'gruard', 'influxdb', 'kafka', 'mosquitto', 'prometheus']);
+    expect(services.filter(([, { profiles }]) => profiles === undefined).map(([name]) => name).sort()).toEqual(['gruard', 'mosquitto']);
+    for (const [, { profiles }] of services) expect(profiles ?? ['full']).toEqual(['full']);
+  });
+
+  it.each(services)('%s: pinned, without rights, watched, on loopback only', (name, service) => {
+    expect(service.image).toMatch(/^[\w./-]+:v?\d+\.\d+\.\d+$/);
+    expect(service.cap_drop).toEqual(['ALL']);
+    expect(service.security_opt).toEqual(['no-new-privileges:true']);
+    expect(service.restart).toBe('unless-stopped');
+    for (const port of service.ports ?? []) expect(port).toMatch(/^127\.0\.0\.1:/);
+    if (name !== 'kafka') expect(service.read_only).toBe(true);
+    if (name === 'gruard') expect(read('Dockerfile')).toMatch(/^HEALTHCHECK /m);
+    else expect(service.healthcheck?.test[0]).toBe('CMD');
+  });
+
+  it('keeps secrets in files, names only volumes and secrets that there are, and mounts only files that are in the repository', () => {
+    expect(read('.gitignore')).toContain('/secrets/');
+    for (const { file } of Object.values(compose.secrets)) expect(file).toMatch(/^\.\/secrets\//);
+    for (const [name, { volumes = [], secrets = [], environment = {} }] of services) {
+      for (const secret of secrets) expect(Object.keys(compose.secrets), name).toContain(secret);
+      for (const [key, value] of Object.entries(environment)) if (/password|token/i.test(key)) expect(value, key).toMatch(/^\/run\/secrets\//);
+      for (const [from] of volumes.map((volume) => volume.split(':'))) {
+        if (from.startsWith('./')) expect(() => readFileSync(join(packageRoot, from)), from).not.toThrow(/ENOENT/);
+        else expect(Object.keys(compose.volumes), name).toContain(from);
+      }
+    }
+  });
+
+  it('has the version of gruard that this is, and what it mounts is where the programs look', () => {
+    expect(compose.services.gruard.image).toBe(`gruard:${(JSON.parse(read('package.json')) as { version: string }).version}`);
+    const provider = parse(read('config/compose/grafana/provisioning/dashboards/gruard.yaml')) as { providers: { options: { path: string } }[] };
+    expect(compose.services.grafana.volumes).toContain(`./dashboards:${provider.providers[0].options.path}:ro`);
+    const scrape = read('config/compose/prometheus.yml');
+    expect(scrape).toContain('credentials_file: /run/secrets/api_token');
+    expect(scrape).toContain('gruard:8480');
+  });
+});
+
+describe('the Dockerfile', () => {
+  it('builds in one stage and runs in another, as a user without rights, with pinned major versions', () => {
+    const text = read('Dockerfile');
+    expect(text.match(/^FROM \S+/gm)).toEqual(['FROM node:22-bookworm-slim', 'FROM node:22-bookworm-slim']);
+    expect(text.slice(text.lastIndexOf('FROM'))).toMatch(/^USER node$/m);
+  });
+});
+
+const missing = [mosquittoPath === undefined ? 'mosquitto' : '', findInfluxd() === undefined ? 'influxd' : ''].filter((name) => name !== '');
+
+describe.skipIf(missing.length > 0)(`the programs of compose with its configuration files, outside of containers${missing.length > 0 ? ` (missing: ${missing.join(', ')})` : ''}`, () => {
+  const TOKEN = 'a-token-of-the-secret-file';
+  const children: ChildProcess[] = [];
+  let dir: string;
+  let gruard: Gruard;
+  let mqttUrl: string;
+  let influxUrl: string;
+
+  /** The configuration as compose mounts it; only `replaced` differs, and each must be there. */
+  function configured(path: string, replaced: [string, string][]): string {
+    const text = replaced.reduce((so, [from, to]) => {
+      expect(so, `${path} has ${from}`).toContain(from);
+      return so.replaceAll(from, to);
+    }, read(path));
+    const target = join(dir, path.split('/').at(-1)!);
+    writeFileSync(target, text);
+    return target;
+  }
+
+  function run(program: string, args: string[]): void {
+    children.push(spawn(program, args, { stdio: 'ignore', cwd: dir }));
+  }
+
+  beforeAll(async () => {
+    dir = mkdtempSync(join(tmpdir(), 'gruard-compose-'));
+    mkdirSync(join(dir, 'mosquitto'));
+    const [mqttPort, influxPort, rpcPort] = [await freePort(), await freePort(), await freePort()];
+    mqttUrl = `mqtt://127.0.0.1:${mqttPort}`;
+    influxUrl = `http://127.0.0.1:${influxPort}`;
+    // Started by root mosquitto would become the user `mosquitto`, to whom the directory does not belong.
+    const user = process.getuid?.() === 0 ? '\nuser root' : '';
+    run(mosquittoPath!, ['-c', configured('config/compose/mosquitto.conf', [['listener 1883', `listener ${mqttPort} 127.0.0.1${user}`], ['/mosquitto/data/', `${join(dir, 'mosquitto')}/`]])]);
+    run(findInfluxd()!, ['-config', configured('config/compose/influxdb.conf', [
+      ['/var/lib/influxdb', join(dir, 'influxdb')], [':8086', `127.0.0.1:${influxPort}`], ['reporting-disabled = true', `reporting-disabled = true\nbind-address = "127.0.0.1:${rpcPort}"`],
+    ])]);
+    await until(() => reachable(mqttPort), 'mosquitto listens', 30_000);
+    await until(() => fetch(`${influxUrl}/ping`).then(({ ok }) => ok, () => false), 'influxd answers', 30_000);
+    writeFileSync(join(dir, 'api_token'), `${TOKEN}\n`);
+    const config = loadConfig({
+      file: configured('config/compose/gruard.yaml', [['/var/lib/gruard', join(dir, 'gruard')], ['mqtt://mosquitto:1883', mqttUrl], ['http://influxdb:8086', influxUrl], ['host: 0.0.0.0', 'host: 127.0.0.1\n  port: 0']]),
+      // As compose sets them with config/compose/full.env.
+      environment: { GRUARD_STORE_KIND: /^GRUARD_STORE_KIND=(\w+)$/m.exec(read('config/compose/full.env'))![1], GRUARD_API_TOKEN_FILE: join(dir, 'api_token'), GRUARD_KAFKA_BROKERS: '', GRUARD_KAFKA_TOPICS: '' },
+      overrides: { 'model.backend': 'wasm' },
+    });
+    gruard = await openGruard(config, silentLog);
+  }, 90_000);
+
+  afterAll(async () => {
+    await gruard?.close();
+    for (const child of children) {
+      const gone = new Promise((resolve) => { child.once('exit', resolve); });
+      if (child.exitCode === null && child.kill('SIGKILL')) await gone;
+    }
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  const get = async <T>(path: string): Promise<T> => {
+    const response = await fetch(new URL(path, gruard.addresses.page), { headers: { authorization: `Bearer ${TOKEN}` } });
+    if (!response.ok) throw new Error(`${path}: ${response.status}`);
+    return await response.json() as T;
+  };
+
+  it('what is published over MQTT is in the REST API and in InfluxDB, with its forecast', async () => {
+    await until(async () => (await get<{ status: string }>('/v1/health')).status === 'ok', 'gruard is connected');
+    const client = await mqtt.connectAsync(mqttUrl);
+    const times = Array.from({ length: 40 }, (_, i) => Date.now() - (40 - i) * 60_000);
+    for (const [i, timestamp] of times.entries()) await client.publishAsync('plant/oven-3', JSON.stringify({ timestamp, temperature: 200 + Math.sin(i) }), { qos: 1 });
+    await client.endAsync();
+    interface Point { timestamp: string; actual: number; yhat: number | null; anomaly_score: number | null }
+    const points = (): Promise<Point[]> => all<Point>(get, '/v1/devices/oven-3/series/temperature?start=0');
+    await until(async () => (await points()).length === times.length, 'all readings over REST');
+    expect((await points()).map(({ timestamp }) => Date.parse(timestamp))).toEqual(times);
+    const answer = await fetch(`${influxUrl}/query?${new URLSearchParams({ db: 'gruard', epoch: 'ms', q: 'SELECT "actual", "yhat", "anomaly_score" FROM "gruard_readings" WHERE "device" = \'oven-3\' AND "metric" = \'temperature\'' })}`);
+    const rows = ((await answer.json()) as { results: { series: { values: unknown[][] }[] }[] }).results[0].series[0].values;
+    expect(rows).toEqual((await points()).map(({ timestamp, actual, yhat, anomaly_score }) => [Date.parse(timestamp), actual, yhat, anomaly_score]));
+    expect(rows.at(-1)![2]).toEqual(expect.any(Number));
+  });
+
+  it('answers nobody without the token, but for whether it is well: that is what the health check of the image asks', async () => {
+    expect((await fetch(new URL('v1/devices', gruard.addresses.page))).status).toBe(401);
+    expect(await (await fetch(new URL('v1/health', gruard.addresses.page))).json()).toEqual({ status: 'ok' });
+  });
+
+  it('keeps what was published while gruard was away: the broker of compose loses nothing', async () => {
+    const config = { dataDir: join(dir, 'gruard'), file: join(dir, 'gruard.yaml') };
+    await gruard.close();
+    const client = await mqtt.connectAsync(mqttUrl);
+    const t0 = Date.now();
+    // More than the thousand that Mosquitto keeps by default.
+    await Promise.all(Array.from({ length: 1500 }, (_, i) => client.publishAsync('plant/press-1', JSON.stringify({ timestamp: t0 - 1_500_000 + i * 1000, force: i % 10 }), { qos: 1 })));
+    await client.endAsync();
+    gruard = await openGruard(loadConfig({ file: config.file, environment: { GRUARD_STORE_KIND: 'influxdb', GRUARD_API_TOKEN_FILE: join(dir, 'api_token') }, overrides: { 'model.backend': 'wasm' } }), silentLog);
+    await until(async () => (await all(get, '/v1/devices/press-1/series/force?start=0').catch(() => [])).length === 1500, 'all of them arrive', 30_000);
+  }, 60_000);
+});
+
+function reachable(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(port, '127.0.0.1');
+    socket.once('connect', () => { socket.destroy(); resolve(true); });
+    socket.once('error', () => resolve(false));
+  });
+}
