@@ -41,7 +41,6 @@ const STATE_FROM = 250;
 /** The start of a device teaches what is usual; from then on it is learned slowly, so that a fault of minutes hardly counts. */
 const START_READINGS = 400;
 const SLOW_READINGS = 4000;
-const STATE_ON = 1.2;
 const STATE_OFF = 0.8;
 /** Standard deviations of ln R to its 99th percentile; R's logarithm has a shorter tail than the normal's 2.33. */
 const NINETY_NINE = 2;
@@ -69,7 +68,7 @@ export interface JointFinding {
  * Ties: each metric keeps one partner, the one of those tried so far with the strongest correlation, and a residual
  * against it; a novel residual is a broken tie. Another metric is tried every 200 readings.
  *
- * State: R, the cubic mean over the metrics of |EW-10 - EW-100| in their usual spread. It is on above 1.2 times the
+ * State: R, the cubic mean over the metrics of |EW-10 - EW-100| in their usual spread. It is on above the
  * 99th percentile of R, off below 0.8 of that; the slow means stand still in between, so a state that lasts stays on.
  */
 export class Joint {
@@ -159,7 +158,7 @@ export class Joint {
     if (metrics < 2) return;
     const r = Math.cbrt(sum / metrics);
     const log = Math.log(r + 0.05);
-    const on = STATE_ON * Math.exp(s[d + D_LOG_MEAN] + NINETY_NINE * Math.sqrt(s[d + D_LOG_VARIANCE]));
+    const on = Math.exp(s[d + D_LOG_MEAN] + NINETY_NINE * Math.sqrt(s[d + D_LOG_VARIANCE]));
     const n = round - SETTLED_READINGS;
     if (ints[d + D_STATE] === 1) {
       if (r < STATE_OFF * on) ints[d + D_STATE] = 0;
