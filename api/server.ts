@@ -38,7 +38,13 @@ export function buildServer(service: GruardService, given: ApiOptions): FastifyI
     return sendProblem(error, request, reply);
   });
   server.decorateRequest('caller', 'local');
-  server.addHook('onRequest', (request, _reply, done) => {
+  server.addHook('onRequest', (request, reply, done) => {
+    // Already gone, and with it the address that the rate limit goes by: nobody is there to be answered.
+    if (request.raw.socket.remoteAddress === undefined) {
+      reply.hijack();
+      request.raw.destroy();
+      return;
+    }
     guardBrowsers(request, options);
     done();
   });

@@ -93,7 +93,7 @@ export class Snapshots {
     // Nothing may be removed before the first round of this process.
     this.#journal.retain(RETAINER, this.#floor);
     const afresh = new Set<string>();
-    for (const { shard, name } of await this.#shardFiles()) await this.#loadShard(shard, name, afresh, notes);
+    for (const { shard, name } of await this.#shardFiles()) await this.#loadShard(shard, name, index !== undefined, afresh, notes);
     if (afresh.size > 0) notes.push(`kept in another form by another version, and therefore begun afresh: ${[...afresh].join(', ')}`);
     const highest = Math.max(this.#floor, ...this.#seen.values());
     if (!this.#journal.reachTo(highest)) notes.push(`the journal ends before the snapshots, which have seen record ${highest}`);
@@ -105,9 +105,11 @@ export class Snapshots {
   async #loadIndex(notes: string[]): Promise<Index | undefined> {
     const bytes = await readWhole(this.#journal.disk, INDEX_NAME);
     if (!bytes) return undefined;
-    const file = openFile(INDEX_NAME, bytes);
-    if (!file) notes.push(`${INDEX_NAME} is damaged: the whole journal is replayed`);
-    return file?.head as Index | undefined;
+    const index = openFile(INDEX_NAME, bytes)?.head as Partial<Index> | undefined;
+    // Whole, and not an index: a restored backup whose files took each other's place.
+    if (Number.isInteger(index?.floor) && Number.isInteger(index?.devicesPerShard)) return index as Index;
+    notes.push(`${INDEX_NAME} is damaged: the whole journal is replayed`);
+    return undefined;
   }
 
   async #shardFiles(): Promise<{ shard: number; name: string }[]> {
@@ -120,10 +122,10 @@ export class Snapshots {
     return files.sort((a, b) => a.shard - b.shard);
   }
 
-  async #loadShard(shard: number, name: string, afresh: Set<string>, notes: string[]): Promise<void> {
+  async #loadShard(shard: number, name: string, indexed: boolean, afresh: Set<string>, notes: string[]): Promise<void> {
     const bytes = await readWhole(this.#journal.disk, name);
     const file = bytes && openFile(name, bytes);
-    if (!file) {
+    if (!file || !this.#isShard(shard, file.head as Partial<ShardHead>, indexed)) {
       notes.push(`${name} is damaged and was set aside: up to ${this.#devicesPerShard} devices begin afresh`);
       await this.#journal.disk.rename(name, `${name}.damaged`);
       const { device, series } = this.#options.fleet.nextIds;
@@ -137,6 +139,11 @@ export class Snapshots {
     }
     for (const part of restoreShard(this.#options, head, file.body)) if (file.body) afresh.add(part);
     this.#seen.set(shard, head.sequence);
+  }
+
+  /** Whether a whole file is what its name says. Without an index nobody knows which devices belong to which shard. */
+  #isShard(shard: number, head: Partial<ShardHead>, indexed: boolean): boolean {
+    return Array.isArray(head.devices) && (!indexed || head.devices.every(({ id }) => this.#shardOf(id) === shard));
   }
 
   #shardOf(deviceId: number): number {
