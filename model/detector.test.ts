@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Batch, DEVICE_METRIC, FLAG, type Control } from '../core/batch.js';
 import type { AnomalyEvent, HealthVerdict } from '../core/event.js';
@@ -469,4 +470,23 @@ it('says when it will be ready', () => {
   expect(readyAtMs).toBeCloseTo(bench.nowMs + 60 * PERIOD_MS, -4);
   expect(bench.scores.every((score) => score === 0)).toBe(true);
   expect(device.metrics).not.toContain(DEVICE_METRIC);
+});
+
+it('gives finite results for any finite readings', () => {
+  const value = fc.oneof(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.constantFrom(0, 20, 20.5, 1e300, -1e300, 5e-324, 1e18), fc.integer({ min: -100, max: 100 }));
+  fc.assert(fc.property(fc.array(value, { minLength: 150, maxLength: 300 }), (values) => {
+    const fleet = new Fleet();
+    const detector = new StreamDetector(fleet, null, {});
+    const { device } = fleet.addDevice('any', {}, 0);
+    const slots = ['a', 'b'].map((metric) => fleet.addSeries(device, metric).slot);
+    const batch = new Batch(8);
+    values.forEach((v, t) => {
+      batch.reset();
+      batch.nowMs = t * 1000;
+      for (const slot of slots) batch.push(fleet.idOfSlot(slot), slot, t * 1000, v, 0);
+      detector.step(batch);
+      for (let row = 0; row < batch.n; row++) expect(Number.isFinite(batch.anomalyScore[row])).toBe(true);
+      for (const event of batch.events) expect(JSON.stringify(event)).not.toContain('"peakScore":null');
+    });
+  }), { numRuns: 25 });
 });

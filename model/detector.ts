@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { DEVICE_METRIC, FLAG, type Batch, type Control, type FeedbackVerdict } from '../core/batch.js';
 import type { Detector, WarmUp } from '../core/detector.js';
 import type { Device, Fleet } from '../core/fleet.js';
@@ -53,7 +52,6 @@ export async function openDetector(fleet: Fleet, options: DetectorOptions = {}):
   if (options.forecaster === 'last_value') return new StreamDetector(fleet, null, options);
   if (options.opened) return new StreamDetector(fleet, options.opened, options);
   const { network = shippedFile('model/weights/default.safetensors') } = options;
-  if (options.network === undefined && !existsSync(network as string)) return new StreamDetector(fleet, null, options);
   const loaded = typeof network === 'string' ? await readWeights(network) : network;
   return new StreamDetector(fleet, await openBackend(options.backend ?? 'wasm', loaded), options);
 }

@@ -205,7 +205,7 @@ export class Events implements DocumentPart {
     mine.open.push(kept);
     this.#deviceOf.set(event.id, device.id);
     this.#tell(kept);
-    for (const other of this.#incidents.opened(event, this.settings)) this.#changed.set(other.id, other);
+    for (const other of this.#incidents.opened(event, this.settings.incidentDevices, Math.max(this.settings.incidentWindowMs, periodMs))) this.#changed.set(other.id, other);
   }
 
   #join(kept: Kept, alarm: Alarm): void {

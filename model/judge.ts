@@ -13,6 +13,9 @@ const STUCK = 4;
 const DWELL = 5;
 const CYCLE = 6;
 
+/** Squares of what is kept must fit a float32. */
+const VALUE_LIMIT = 1e18;
+const ERROR_LIMIT = 1e6;
 /** Runs of equal values up to this are nothing. */
 const SHORT_RUN = 6;
 const LOG_SHORT_RUN = Math.log(SHORT_RUN);
@@ -144,7 +147,8 @@ export class Judge {
     const w = this.#wide.at(slot);
     const t = ints[at + this.#t];
     if (t === 0) wide[w + ANCHOR] = u;
-    const v = u - wide[w + ANCHOR];
+    const off = u - wide[w + ANCHOR];
+    const v = off > VALUE_LIMIT ? VALUE_LIMIT : off < -VALUE_LIMIT ? -VALUE_LIMIT : off;
     const f = this.finding;
     f.odds = SILENT;
     f.channel = X;
@@ -277,7 +281,8 @@ export class Judge {
   /** A forecast error in scales, a little of its uncertainty divided out. */
   #error(slot: number, horizon: number, miss: number, scale: number): number {
     // The eighth root; three square roots cost a fraction of a power.
-    return miss / (scale * Math.sqrt(Math.sqrt(Math.sqrt(this.predictor.spread(slot, horizon) / scale))));
+    const error = miss / (scale * Math.sqrt(Math.sqrt(Math.sqrt(this.predictor.spread(slot, horizon) / scale))));
+    return error > ERROR_LIMIT ? ERROR_LIMIT : error > -ERROR_LIMIT ? error : -ERROR_LIMIT;
   }
 
   /**
@@ -315,30 +320,33 @@ export class Judge {
     s[at + this.#smooth] += 0.4 * (v - s[at + this.#smooth]);
     const share = (s[at + this.#smooth] - lower) / span;
     const next = state === 1 ? (share > 0.7 ? 2 : 1) : share < 0.3 ? 1 : 2;
-    const dwell = Math.log(1 + (timestampMs - wide[w + SWITCHED]) / periodMs);
+    const dwell = (timestampMs - wide[w + SWITCHED]) / periodMs;
     const overdue = next === state;
     this.#judgeDwell(DWELL, state - 1, s, ints, at, dwell, overdue, t);
     if (overdue) return;
     ints[at + this.#state] = next;
     wide[w + SWITCHED] = timestampMs;
     if (next === 1) return;
-    const cycle = Math.log(1 + (timestampMs - wide[w + ROSE]) / periodMs);
+    const cycle = (timestampMs - wide[w + ROSE]) / periodMs;
     this.#judgeDwell(CYCLE, 2, s, ints, at, cycle, false, t);
     wide[w + ROSE] = timestampMs;
   }
 
   /** `which`: 0 lower state, 1 upper state, 2 cycle. While a time is still running (overdue) only its being too long tells anything. */
   #judgeDwell(
-    channel: number, which: number, s: Float32Array, ints: Int32Array, at: number, log: number, running: boolean, t: number,
+    channel: number, which: number, s: Float32Array, ints: Int32Array, at: number, periods: number, running: boolean, t: number,
   ): void {
     const { tuning } = this;
     const count = ints[at + this.#dwellCounts + which];
+    const regular = count >= 8 && s[at + this.#dwellOdd + which] < 0.15;
+    if (running && !regular) return;
+    const log = Math.log(1 + periods);
     const mean = at + this.#dwells + 2 * which;
     const spread = Math.sqrt(s[mean + 1]);
     // A time of few readings is known to a reading only.
     const sd = spread + 0.03 + 0.7 * Math.exp(-s[mean]);
     const z = (log - s[mean]) / sd;
-    if (this.#on[channel] && count >= 8 && spread < tuning.regular && s[at + this.#dwellOdd + which] < 0.15 && (z > 0 || !running)) {
+    if (this.#on[channel] && regular && spread < tuning.regular && (z > 0 || !running)) {
       this.#judgeZ(channel, s, ints, at, z < 0 ? -z : z, z > 0, tuning.zDwell, t);
     }
     if (running || !this.#learning) return;
