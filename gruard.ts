@@ -96,7 +96,8 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
   const detector = await openDetector(fleet, detectorOptionsOf(config, await backendOf(config, log)));
 
   const journal = new Journal({ disk, maxBytes: config.journal.max_bytes, segmentBytes: config.journal.segment_bytes, clock });
-  await journal.open();
+  const { tornTail } = await journal.open();
+  if (tornTail) log.info('journal: a commit that the last stop interrupted was cut off; it had not been acknowledged');
   closing.push(() => journal.close());
   const snapshots = new Snapshots({
     journal, fleet, clock,

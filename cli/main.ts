@@ -10,6 +10,7 @@ import type { DeadLetterOptions } from './deadletter.js';
 import type { DemoOptions } from './demo.js';
 import type { DoctorOptions } from './doctor.js';
 import type { KafkaSetupOptions } from './kafka.js';
+import type { JournalOptions } from './journal.js';
 import { withConfig, type CommonOptions } from './options.js';
 import type { ReplayOptions } from './replay.js';
 import type { ExportOptions, StoreOptions } from './store.js';
@@ -70,6 +71,18 @@ function program(): Command {
     .option('--grow', 'add partitions to topics that have fewer')
     .option('--json', 'print JSON')
     .action(async (options: KafkaSetupOptions) => (await import('./kafka.js')).setupKafka(options));
+  const journal = gruard.command('journal').description('the durable record of every reading');
+  withConfig(journal.command('info').description('its segments')).option('--json', 'print JSON')
+    .action(async (options: JournalOptions) => (await import('./journal.js')).journalInfo(options));
+  withConfig(journal.command('verify').description('check every sum and that nothing is missing')).option('--json', 'print JSON')
+    .action(async (options: JournalOptions) => (await import('./journal.js')).journalVerify(options));
+  withConfig(journal.command('dump').description('a line of JSON a record'))
+    .option('--from <sequence>', 'first record', Number).option('--limit <n>', 'records at the most', Number)
+    .action(async (options: JournalOptions) => (await import('./journal.js')).journalDump(options));
+  withConfig(gruard.command('backup').description('copy journal and state to a folder; gruard may be running').argument('<folder>', 'an empty folder'))
+    .action(async (folder: string, options: CommonOptions) => (await import('./backup.js')).backup(folder, options));
+  withConfig(gruard.command('restore').description('bring back a backup into an empty data directory').argument('<folder>', 'a backup'))
+    .action(async (folder: string, options: CommonOptions) => (await import('./backup.js')).restore(folder, options));
   const store = gruard.command('store').description('the result store');
   withConfig(store.command('migrate').description('copy the embedded store to the InfluxDB of the settings; gruard must not be running'))
     .option('--json', 'print the summary as JSON')
