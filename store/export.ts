@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import type { DuckDBValue } from '@duckdb/node-api';
 import { GruardError, messageOf } from '../core/errors.js';
 import type { SeriesPoint } from '../core/results.js';
+import { csvName, csvNameSql } from './csv.js';
 import { EmbeddedStore } from './results/embedded.js';
 import type { InfluxStore } from './results/influx.js';
 
@@ -25,7 +26,7 @@ const PAGE_POINTS = 10_000;
 
 /**
  * Writes readings with their results to a file: `timestamp,device,metric,actual,yhat,yhat_lower,yhat_upper,anomaly_score,in_event`, by device, metric and time; timestamps
- * are RFC 3339 in UTC (in Parquet: TIMESTAMP), empty where there is no value. The file appears whole or not at all. Returns its rows.
+ * are RFC 3339 in UTC (in Parquet: TIMESTAMP), empty where there is no value; names that a spreadsheet would take for a formula begin with an apostrophe in CSV (csv.ts). The file appears whole or not at all. Returns its rows.
  * Throws FILE_UNREADABLE where the file cannot be written, USAGE for Parquet from InfluxDB, STORE_*.
  */
 export async function exportReadings(store: EmbeddedStore | InfluxStore, options: ExportOptions): Promise<number> {
@@ -51,10 +52,10 @@ async function copyFromEmbedded(store: EmbeddedStore, options: ExportOptions, pa
   try {
     const copied = await connection.runAndReadAll(`
       COPY (
-        SELECT ${csv ? `strftime(epoch_ms(timestamp_ms), '%Y-%m-%dT%H:%M:%S.%gZ')` : 'epoch_ms(timestamp_ms)'} AS "timestamp", device, metric, actual, yhat, yhat_lower, yhat_upper,
+        SELECT ${csv ? `strftime(epoch_ms(timestamp_ms), '%Y-%m-%dT%H:%M:%S.%gZ')` : 'epoch_ms(timestamp_ms)'} AS "timestamp", ${csv ? `${csvNameSql('device')} AS device, ${csvNameSql('metric')} AS metric` : 'device, metric'}, actual, yhat, yhat_lower, yhat_upper,
           anomaly_score, ${csv ? '((flags & 4) <> 0)::INTEGER' : '(flags & 4) <> 0'} AS in_event
         FROM readings JOIN series ON series.id = readings.series_id ${filters.length === 0 ? '' : `WHERE ${filters.map(([condition]) => condition).join(' AND ')}`}
-        ORDER BY device, metric, timestamp_ms
+        ORDER BY series.device, series.metric, timestamp_ms
       ) TO '${path.replaceAll(`'`, `''`)}' (FORMAT ${csv ? 'csv, HEADER' : 'parquet, COMPRESSION zstd'})`, values);
     return Number(copied.getRows()[0][0]);
   } finally {
@@ -69,7 +70,7 @@ async function csvFromInflux(store: InfluxStore, options: ExportOptions, path: s
     yield 'timestamp,device,metric,actual,yhat,yhat_lower,yhat_upper,anomaly_score,in_event\n';
     for (const { device, metric } of await store.series()) {
       if ((options.device ?? device) !== device || (options.metric ?? metric) !== metric) continue;
-      const name = `${csvText(device)},${csvText(metric)}`;
+      const name = `${csvName(device)},${csvName(metric)}`;
       for (let cursor: string | undefined; ;) {
         const page = await store.querySeries({ device, metric, startMs: options.startMs ?? Number.MIN_SAFE_INTEGER, endMs: options.endMs, limit: PAGE_POINTS, cursor });
         rows += page.items.length;
@@ -86,8 +87,4 @@ async function csvFromInflux(store: InfluxStore, options: ExportOptions, path: s
 function csvLine(name: string, point: SeriesPoint): string {
   const { timestampMs, actual, yhat, yhatLower, yhatUpper, anomalyScore, inEvent } = point;
   return `${new Date(timestampMs).toISOString()},${name},${actual ?? ''},${yhat ?? ''},${yhatLower ?? ''},${yhatUpper ?? ''},${anomalyScore ?? ''},${inEvent ? 1 : 0}\n`;
-}
-
-function csvText(text: string): string {
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
