@@ -64,7 +64,7 @@ const values = () => seriesPanel(
 ).fillOpacity(0)
   .overrideByName('lowest expected', [{ id: 'custom.lineWidth', value: 0 }, { id: 'custom.hideFrom', value: { legend: true, tooltip: false, viz: false } }, fixedColor('blue')])
   .overrideByName('highest expected', [{ id: 'custom.lineWidth', value: 0 }, { id: 'custom.fillBelowTo', value: 'lowest expected' }, { id: 'custom.fillOpacity', value: 18 }, fixedColor('blue')])
-  .overrideByName('expected', [{ id: 'custom.lineStyle', value: new LineStyleBuilder().fill('dash' as never).dash([6, 4]).build() }, fixedColor('blue')])
+  .overrideByName('expected', [{ id: 'custom.lineStyle', value: new LineStyleBuilder().fill('dash').dash([6, 4]).build() }, fixedColor('blue')])
   .overrideByName('actual', [{ id: 'custom.lineWidth', value: 2 }, fixedColor('green')])
   .overrideByName('anomalous', [{ id: 'custom.drawStyle', value: GraphDrawStyle.Points }, { id: 'custom.showPoints', value: VisibilityMode.Always }, { id: 'custom.pointSize', value: 6 }, fixedColor('red')]);
 

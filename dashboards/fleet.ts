@@ -40,7 +40,7 @@ const devices = () => statPanel(
 
 const rate = () => statPanel(
   { title: 'Readings', description: 'Readings a second, over the time range.', empty: 'None' },
-  series(['readings', `SELECT mean("readings") / 60 FROM "gruard_fleet" WHERE ${within()}`]), 'cps',
+  series(['readings', `SELECT sum("readings") / $__range_s FROM "gruard_fleet" WHERE ${within()}`]), 'cps',
 );
 
 const open = () => tablePanel(
@@ -72,9 +72,12 @@ const heatmap = () => new HeatmapPanel().title('Scores').description('The highes
   .calculate(false).cellGap(1).showValue(VisibilityMode.Never).yAxis(new YAxisConfigBuilder())
   .color(new HeatmapColorOptionsBuilder().mode(HeatmapColorMode.Scheme).scheme('YlOrRd').reverse(true).min(0).max(4).steps(32).exponent(0.5).fill('dark-orange'));
 
+/** A sum over the step, since a minute in which nothing came has no point. */
+const perSecond = (field: string): string => `SELECT sum("${field}") * 1000 / $__interval_ms FROM "gruard_fleet" WHERE ${within()} GROUP BY time($__interval) fill(0)`;
+
 const readings = () => seriesPanel(
   { title: 'Readings a second', description: 'Of the whole fleet. The newest minute is not over yet. Late: older than one of the same series that was there already; stored, not scored.', empty: 'No readings in this time range.' },
-  series(['readings', `SELECT mean("readings") / 60 FROM "gruard_fleet" WHERE ${within()} GROUP BY time($__interval) fill(none)`], ['late', `SELECT mean("late") / 60 FROM "gruard_fleet" WHERE ${within()} GROUP BY time($__interval) fill(none)`]), 'cps',
+  series(['readings', perSecond('readings')], ['late', perSecond('late')]), 'cps',
 ).interval('1m').min(0);
 
 const anomalous = () => seriesPanel(

@@ -20,8 +20,8 @@ function panelOf(all: Dashboard[], uid: string): number {
 export function alerting(all: Dashboard[]): unknown {
   const rules = WATCHES.map((watch) => {
     const panelId = panelOf(all, watch.dashboard);
-    const { folderUID: _folder, orgID: _org, ruleGroup: _group, ...rest } = rule(watch, panelId);
-    return { ...rest, dashboardUid: watch.dashboard, panelId };
+    const { uid, title, condition, data, noDataState, execErrState, for: during, labels, annotations } = rule(watch, panelId);
+    return { uid, title, condition, for: during, noDataState, execErrState, dashboardUid: watch.dashboard, panelId, labels, annotations, data };
   });
   return { apiVersion: 1, groups: [{ orgId: 1, name: 'gruard', folder: 'gruard', interval: '1m', rules }] };
 }

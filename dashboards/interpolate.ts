@@ -5,13 +5,13 @@ export const ALL = Symbol('all');
 export interface Interpolation {
   fromMs: number;
   toMs: number;
-  /** `$__interval`, e.g. `5m`. */
-  interval: string;
+  /** `$__interval`, in whole seconds. */
+  intervalMs: number;
   /** By variable; several values are any of them. */
   variables: Record<string, string | string[] | typeof ALL>;
 }
 
-export function interpolate(query: string, { fromMs, toMs, interval, variables }: Interpolation): string {
+export function interpolate(query: string, { fromMs, toMs, intervalMs, variables }: Interpolation): string {
   return query
     .replace(/\$\{(\w+):regex\}/g, (_match, name: string) => {
       const value = variables[name];
@@ -19,7 +19,9 @@ export function interpolate(query: string, { fromMs, toMs, interval, variables }
       return value === ALL ? '.*' : asRegex(value);
     })
     .replaceAll('$timeFilter', () => `time >= ${fromMs}ms AND time <= ${toMs}ms`)
-    .replaceAll('$__interval', () => interval);
+    .replaceAll('$__range_s', () => String(Math.round((toMs - fromMs) / 1000)))
+    .replaceAll('$__interval_ms', () => String(intervalMs))
+    .replaceAll('$__interval', () => `${intervalMs / 1000}s`);
 }
 
 /** Grafana's `regex` format: every character with a meaning is escaped, the slash too. */

@@ -1,4 +1,4 @@
-import type { Dashboard } from '@grafana/grafana-foundation-sdk/dashboard';
+import { VariableType, type Dashboard } from '@grafana/grafana-foundation-sdk/dashboard';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HOSTILE, runFleet, type FleetRun } from '../test/flow/fleet-run.js';
 import { findInfluxd } from '../test/servers/influxd.js';
@@ -30,7 +30,7 @@ describe.skipIf(findInfluxd() === undefined)('the queries of the dashboards, on 
   beforeAll(async () => {
     run = await runFleet();
     context = {
-      fromMs: run.fromMs, toMs: run.toMs, interval: '5m',
+      fromMs: run.fromMs, toMs: run.toMs, intervalMs: 300_000,
       variables: { device: 'press-2', metric: 'temperature', devices: ['oven-1', 'press-2'], severity: ['critical', 'warning', 'info'], state: ['open', 'resolved'], kind: [] },
     };
     context.variables.kind = (await run.query('SELECT distinct("kind") AS "kind" FROM "gruard_events"')).map(({ kind }) => kind as string);
@@ -48,6 +48,15 @@ describe.skipIf(findInfluxd() === undefined)('the queries of the dashboards, on 
     const rows = await run.query(interpolate(panel.query, context));
     expect(rows.length).toBeGreaterThan(0);
     expect(rows.some(({ actual }) => (actual as number) > 25)).toBe(true);
+  });
+
+  it('count readings a second, also where a minute had none', async () => {
+    const targets = targetsOf(all[0]).filter(({ target }) => 'alias' in target && target.alias === 'readings').map(({ target }) => (target as InfluxQuery).query);
+    const [total] = await run.query('SELECT count("actual") AS "readings" FROM "gruard_readings"');
+    const perSecond = (total.readings as number) / ((run.toMs - run.fromMs) / 1000);
+    const [[over], steps] = await Promise.all(targets.map((query) => run.query(interpolate(query, context))));
+    expect(Object.values(over)[1]).toBeCloseTo(perSecond, 6);
+    expect(steps.reduce((sum, step) => sum + (Object.values(step)[1] as number) * 300, 0)).toBeCloseTo(total.readings as number, 3);
   });
 
   it.each(watches)('$name: alerts on the faults of the run, by device', async ({ query }) => {
@@ -94,7 +103,7 @@ function panelCases(dashboard: Dashboard): Case[] {
 }
 
 function variableCases(dashboard: Dashboard): Case[] {
-  return dashboard.templating!.list!.flatMap(({ type, name, query }) => (type === 'query' ? [{ name: `${dashboard.uid!} variable ${name}`, query: String(query) }] : []));
+  return dashboard.templating.list!.flatMap(({ type, name, query }) => (type === VariableType.Query ? [{ name: `${dashboard.uid!} variable ${name}`, query: query as string }] : []));
 }
 
 function annotationCases(dashboard: Dashboard): Case[] {

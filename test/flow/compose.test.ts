@@ -158,7 +158,7 @@ describe.skipIf(missing.length > 0)(`the programs of compose with its configurat
     const points = (): Promise<Point[]> => all<Point>(get, '/v1/devices/oven-3/series/temperature?start=0');
     await until(async () => (await points()).length === times.length, 'all readings over REST');
     expect((await points()).map(({ timestamp }) => Date.parse(timestamp))).toEqual(times);
-    const answer = await fetch(`${influxUrl}/query?${new URLSearchParams({ db: 'gruard', epoch: 'ms', q: 'SELECT "actual", "yhat", "anomaly_score" FROM "gruard_readings" WHERE "device" = \'oven-3\' AND "metric" = \'temperature\'' })}`);
+    const answer = await fetch(`${influxUrl}/query`, { method: 'POST', body: new URLSearchParams({ db: 'gruard', epoch: 'ms', q: 'SELECT "actual", "yhat", "anomaly_score" FROM "gruard_readings" WHERE "device" = \'oven-3\' AND "metric" = \'temperature\'' }) });
     const rows = ((await answer.json()) as { results: { series: { values: unknown[][] }[] }[] }).results[0].series[0].values;
     expect(rows).toEqual((await points()).map(({ timestamp, actual, yhat, anomaly_score }) => [Date.parse(timestamp), actual, yhat, anomaly_score]));
     expect(rows.at(-1)![2]).toEqual(expect.any(Number));

@@ -16,6 +16,8 @@ export interface FleetRun {
 const FROM_MS = Date.UTC(2026, 0, 1);
 const STEP_MS = 300_000;
 const STEPS = 1500;
+/** Time steps in a message; many at once would look like clocks that are behind. */
+const MESSAGE_STEPS = 10;
 /** Has what is dangerous in a regular expression, a string and an identifier. */
 export const HOSTILE = 'o\'ven/"3" (.*) $device \\';
 
@@ -32,8 +34,8 @@ export async function runFleet(): Promise<FleetRun> {
   const influxd = await startInfluxd({ index: 'tsi1' });
   const gruard = await startGruard({ time: 'event', 'store.kind': 'influxdb', 'store.retention_days': 0, 'store.influxdb.url': influxd.url });
   const random = seededRandom(11);
-  for (let from = 0; from < STEPS; from += 100) {
-    const body = Array.from({ length: 100 }, (_, i) => from + i).flatMap((step) => DEVICES.flatMap((device, d) => {
+  for (let from = 0; from < STEPS; from += MESSAGE_STEPS) {
+    const body = Array.from({ length: MESSAGE_STEPS }, (_, i) => from + i).flatMap((step) => DEVICES.flatMap((device, d) => {
       const metrics = valuesOf(d, step, random);
       return d === 2 && step > 1300 ? [] : [{ device, timestamp: FROM_MS + step * STEP_MS, metrics }];
     }));
