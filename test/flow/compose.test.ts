@@ -11,6 +11,7 @@ import { silentLog } from '../../core/log.js';
 import { packageRoot } from '../../core/paths.js';
 import { openGruard, type Gruard } from '../../gruard.js';
 import { findInfluxd, freePort } from '../servers/influxd.js';
+import { kafkaMissing, KafkaServer } from '../servers/kafka.js';
 import { mosquittoPath } from '../servers/mosquitto.js';
 import { all, until } from './gruard.js';
 
@@ -180,6 +181,40 @@ describe.skipIf(missing.length > 0)(`the programs of compose with its configurat
     gruard = await openGruard(loadConfig({ file: config.file, environment: { GRUARD_STORE_KIND: 'influxdb', GRUARD_API_TOKEN_FILE: join(dir, 'api_token') }, overrides: { 'model.backend': 'wasm' } }), silentLog);
     await until(async () => (await all(get, '/v1/devices/press-1/series/force?start=0').catch(() => [])).length === 1500, 'all of them arrive', 30_000);
   }, 60_000);
+});
+
+describe.skipIf(kafkaMissing !== undefined)(`Kafka with the configuration file of compose, outside of a container${kafkaMissing === undefined ? '' : ` (${kafkaMissing})`}`, () => {
+  it('hands gruard what is in a topic that is named as compose names it, by environment', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'gruard-compose-kafka-'));
+    const [port, inner, controller] = [await freePort(), await freePort(), await freePort()];
+    const replaced: [string, string][] = [
+      ['HOST://:9092', `HOST://127.0.0.1:${port}`], ['CONTAINERS://:19092', `CONTAINERS://127.0.0.1:${inner}`], ['localhost:9092', `127.0.0.1:${port}`], ['kafka:19092', `127.0.0.1:${inner}`],
+      ['localhost:9093', `127.0.0.1:${controller}`], ['/var/lib/kafka/data', dir],
+    ];
+    const properties = replaced.reduce((text, [from, to]) => {
+      expect(text).toContain(from);
+      return text.replaceAll(from, to);
+    }, read('config/compose/kafka/server.properties'));
+    const kafka = await KafkaServer.start({ lines: properties.split('\n'), port });
+    let gruard: Gruard | undefined;
+    try {
+      await kafka.createTopic('readings', 2);
+      const producer = kafka.client().producer();
+      await producer.connect();
+      const t0 = Date.now() - 60_000;
+      await producer.send({ topic: 'readings', messages: Array.from({ length: 20 }, (_, i) => ({ key: 'mixer-1', value: JSON.stringify({ device: 'mixer-1', timestamp: t0 + i * 1000, speed: i }) })) });
+      await producer.disconnect();
+      const environment = { GRUARD_KAFKA_BROKERS: `127.0.0.1:${inner}`, GRUARD_KAFKA_TOPICS: 'readings' };
+      for (const name of Object.keys(environment)) expect(compose.services.gruard.environment).toHaveProperty(name);
+      const started = gruard = await openGruard(loadConfig({ environment, overrides: { data_dir: join(dir, 'gruard'), 'api.port': 0, 'broker.enabled': 'off', 'model.backend': 'wasm' } }), silentLog);
+      const get = async <T>(path: string): Promise<T> => (await fetch(new URL(path, started.addresses.page))).json() as Promise<T>;
+      await until(async () => ((await get<{ items?: unknown[] }>('/v1/devices/mixer-1/series/speed?start=0')).items ?? []).length === 20, 'all readings over REST', 60_000);
+    } finally {
+      await gruard?.close();
+      await kafka.remove();
+      rmSync(dir, { recursive: true, force: true });
+    }
+  }, 180_000);
 });
 
 function reachable(port: number): Promise<boolean> {

@@ -35,10 +35,10 @@ export class KafkaServer {
     return this.#child?.pid;
   }
 
-  /** `lines` are added to server.properties. Throws where it does not start. */
-  static async start({ version = KAFKA_VERSION, lines = [] as string[] } = {}): Promise<KafkaServer> {
+  /** `lines` are added to server.properties, and win over what is there. Throws where it does not start. */
+  static async start({ version = KAFKA_VERSION, lines = [] as string[], port = 0 } = {}): Promise<KafkaServer> {
     fetchJars(version);
-    const server = new KafkaServer(version, await freePort(), mkdtempSync(join(tmpdir(), 'gruard-kafka-')));
+    const server = new KafkaServer(version, port || await freePort(), mkdtempSync(join(tmpdir(), 'gruard-kafka-')));
     writeFileSync(join(server.dir, 'server.properties'), [...properties(server.port, await freePort(), server.dir), ...lines].join('\n'));
     const format = spawnSync('java', [...jvm(version), 'kafka.tools.StorageTool', 'format', '--cluster-id', CLUSTER_ID, '--config', join(server.dir, 'server.properties'), '--ignore-formatted'], { encoding: 'utf8' });
     if (format.status !== 0) throw new Error(`the broker's directory cannot be formatted: ${format.stderr}`);
