@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { packageRoot } from '../core/paths.js';
 import { WATCHES } from './alerts.js';
 import { dashboards, generated, panelsOf } from './generate.js';
@@ -69,7 +70,41 @@ describe.each(dashboards().map((one) => [one.uid!, one] as const))('%s', (_uid, 
   });
 });
 
+interface ProvisionedRule {
+  uid: string;
+  title: string;
+  condition: string;
+  for: string;
+  dashboardUid: string;
+  panelId: number;
+  labels: Record<string, string>;
+  annotations: Record<string, string>;
+  data: { refId: string; datasourceUid: string; model: { refId: string; expression?: string } }[];
+}
+
 describe('the alert rules', () => {
+  const { groups } = parse(generated().get('config/compose/grafana/provisioning/alerting/gruard.yaml')!) as { groups: { interval: string; rules: ProvisionedRule[] }[] };
+  const rules = groups.flatMap((group) => group.rules);
+
+  it('have what Grafana asks of a provisioned rule: each expression reads a query that there is, and the panel of the link exists', () => {
+    expect(new Set(rules.map(({ uid }) => uid)).size).toBe(WATCHES.length);
+    for (const { uid, condition, data, dashboardUid, panelId, ...rule } of rules) {
+      expect(uid).toMatch(/^[\w-]{1,40}$/);
+      expect(rule.for).toMatch(/^\d+[sm]$/);
+      const ids = data.map(({ refId }) => refId);
+      expect(ids, uid).toContain(condition);
+      for (const { refId, model, datasourceUid } of data) {
+        expect(model.refId, uid).toBe(refId);
+        expect(['gruard-influxdb', 'gruard-prometheus', '__expr__']).toContain(datasourceUid);
+        if (datasourceUid === '__expr__') expect(ids.slice(0, ids.indexOf(refId)), uid).toContain(model.expression);
+      }
+      expect(panelsOf(dashboards().find((one) => one.uid === dashboardUid)!).map(({ id }) => id), uid).toContain(panelId);
+      expect(rule.labels.severity, uid).toMatch(/^(critical|warning)$/);
+      // Grafana expands ${NAME} in these files, and leaves {{ $labels.name }} as it is.
+      for (const text of Object.values(rule.annotations)) expect(text, uid).not.toContain('${');
+    }
+  });
+
   it('are all told of in the documentation, with what they say', () => {
     const page = readFileSync(join(packageRoot, 'docs', 'dashboards.md'), 'utf8');
     for (const { title, summary, description } of WATCHES) for (const text of [title, summary, description]) expect(page).toContain(text);

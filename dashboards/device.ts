@@ -16,7 +16,7 @@ export function deviceDashboard(page: string): Dashboard {
     [
       tagVariable({ name: 'device', label: 'Device', description: 'Device.' }, 'SHOW TAG VALUES FROM "gruard_readings" WITH KEY = "device"'),
       // `*` is the device as a whole, which has a score and no value.
-      tagVariable({ name: 'metric', label: 'Metric', description: 'Metric of the device.' }, `SHOW TAG VALUES FROM "gruard_readings" WITH KEY = "metric" WHERE ${isChosen('device')}`).regex('/^(?!\\*$)/'),
+      tagVariable({ name: 'metric', label: 'Metric', description: 'Metric of the device.' }, `SHOW TAG VALUES FROM "gruard_readings" WITH KEY = "metric" WHERE ${isChosen('device')}`).regex('/^(?!\\*$).+/'),
     ],
     [
       eventMarks('Open events', 'red', `SELECT "reason", "severity", "metric" FROM "gruard_events" WHERE ${within(isChosen('device'), '"state" = \'open\'')}`),
