@@ -48,7 +48,7 @@ function readFile(path: string): Record<string, unknown> {
   let parsed: unknown;
   try {
     // Aliases are bounded by the parser: a "billion laughs" file is an error, not a full memory.
-    parsed = parse(text, { maxAliasCount: 100 });
+    parsed = parse(text, { maxAliasCount: 100, logLevel: 'error' });
   } catch (thrown) {
     throw new GruardError('CONFIG_UNREADABLE', `${path}: ${messageOf(thrown)}`);
   }

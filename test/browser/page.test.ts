@@ -155,7 +155,7 @@ describe.skipIf(chromiumPath === undefined)('the page', () => {
     service.addVerdict({ id: 'v', device: 'meter-002', metric: null, kind: 'silent', sinceMs: NOW, untilMs: null, reason: 'no reading for 47 min' });
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme });
-      for (const [hash, ready] of [['#/', '.tile.unhealthy'], [`#/device/pump-001?event=${encodeURIComponent(id)}`, '.event'], ['#/device/meter-002', '.verdict']]) {
+      for (const [hash, ready] of [['#/', '.tile.unhealthy'], [`#/device/pump-001?event=${encodeURIComponent(id)}`, '.event'], ['#/device/meter-002', 'p.verdict']]) {
         await page.goto(url + hash);
         await page.locator(ready).waitFor();
         expect(await tooFaint(page), `${colorScheme} ${hash}`).toEqual([]);
