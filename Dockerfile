@@ -1,10 +1,11 @@
-# Builds for amd64 and arm64: what is native comes as prebuilt bindings (DuckDB), and the engine is WebAssembly.
+# Builds for amd64 and arm64: what is native comes as prebuilt bindings (DuckDB; optional dependencies, so they are not left out), and the engine is
+# WebAssembly. TensorFlow, which is optional, is left out: it would be larger than all the rest.
 FROM node:22-bookworm-slim AS build
 WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --ignore-scripts --omit=optional
+RUN npm ci --ignore-scripts
 COPY . .
-RUN npm run build && npm prune --omit=dev --omit=optional --ignore-scripts
+RUN npm run build && npm prune --omit=dev --ignore-scripts && rm -rf node_modules/@tensorflow
 
 FROM node:22-bookworm-slim
 ENV NODE_ENV=production

@@ -5,6 +5,7 @@ import { findInfluxd } from '../test/servers/influxd.js';
 import { WATCHES } from './alerts.js';
 import { dashboards, panelsOf } from './generate.js';
 import { ALL, interpolate, type Interpolation } from './interpolate.js';
+import { UID } from './links.js';
 import type { InfluxQuery } from './queries.js';
 
 interface Case {
@@ -41,6 +42,25 @@ describe.skipIf(findInfluxd() === undefined)('the queries of the dashboards, on 
     const device = /health|Unhealthy/i.test(name) ? 'pump-3' : /Resolved/.test(name) ? 'oven-1' : 'press-2';
     const rows = await run.query(interpolate(query, { ...context, variables: { ...context.variables, device: name.includes('explorer') ? ALL : device, metric: name.includes('explorer') ? ALL : 'temperature' } }));
     if (!NO_ROWS.test(query.split('AND "severity" = ').at(-1)!.slice(0, 10))) expect(rows.length, query).toBeGreaterThan(0);
+  });
+
+  it('answer with the columns and series that the panels name', async () => {
+    for (const dashboard of all) {
+      const explorer = dashboard.uid === UID.explorer;
+      for (const { title, type, targets = [], fieldConfig } of panelsOf(dashboard)) {
+        const named = fieldConfig!.overrides.filter(({ matcher }) => matcher.id === 'byName').map(({ matcher }) => String(matcher.options));
+        const aliases = targets.map((target) => (target as InfluxQuery).alias ?? (target as unknown as { legendFormat?: string }).legendFormat);
+        if (type !== 'table') {
+          expect(aliases, `${dashboard.uid!} ${title!}`).toEqual(expect.arrayContaining(named));
+          continue;
+        }
+        const device = title === 'Health verdicts' ? 'pump-3' : 'press-2';
+        const [row] = await run.query(interpolate((targets[0] as InfluxQuery).query, { ...context, variables: { ...context.variables, ...(explorer ? { device: ALL, metric: ALL } : { device }) } }));
+        const columns = ['Time', ...Object.keys(row)];
+        const linked = [...JSON.stringify(fieldConfig).matchAll(/__data\.fields\.(\w+)/g)].map(([, column]) => column);
+        expect(columns, `${dashboard.uid!} ${title!}`).toEqual(expect.arrayContaining([...named, ...linked]));
+      }
+    }
   });
 
   it('find the fault where it is', async () => {

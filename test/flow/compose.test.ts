@@ -83,6 +83,12 @@ describe('the Dockerfile', () => {
     expect(text.match(/^FROM \S+/gm)).toEqual(['FROM node:22-bookworm-slim', 'FROM node:22-bookworm-slim']);
     expect(text.slice(text.lastIndexOf('FROM'))).toMatch(/^USER node$/m);
   });
+
+  it('leaves no optional dependency out: the bindings of DuckDB are some', () => {
+    const { optionalDependencies } = JSON.parse(read('node_modules/@duckdb/node-bindings/package.json')) as { optionalDependencies?: Record<string, string> };
+    expect(Object.keys(optionalDependencies ?? {})).toContain('@duckdb/node-bindings-linux-arm64');
+    expect(read('Dockerfile')).not.toContain('omit=optional');
+  });
 });
 
 const missing = [mosquittoPath === undefined ? 'mosquitto' : '', findInfluxd() === undefined ? 'influxd' : ''].filter((name) => name !== '');
