@@ -9,13 +9,13 @@ import { jsonLine, table } from './table.js';
  * What gruard costs on Kafka: `start` with the journal alone, and with journal and embedded store, against a bare kafkajs `eachBatch` + JSON.parse consumer that keeps
  * nothing; the same topic of a real broker, runs interleaved, compared by readings a second of their own CPU time.
  *
- *   npm run bench:kafka -- [--messages 400000] [--devices 1000] [--partitions 4] [--runs 3] [--profile DIR] [--json]
+ *   npm run bench:kafka -- [--messages 1000000] [--devices 1000] [--partitions 4] [--runs 3] [--profile DIR] [--json]
  *
- * With --profile each reader leaves a .cpuprofile in DIR.
+ * With --profile the last run of each kind leaves a .cpuprofile of its measured half in DIR.
  */
 const { values: options } = parseArgs({
   options: {
-    messages: { type: 'string', default: '400000' }, devices: { type: 'string', default: '1000' }, partitions: { type: 'string', default: '4' },
+    messages: { type: 'string', default: '1000000' }, devices: { type: 'string', default: '1000' }, partitions: { type: 'string', default: '4' },
     runs: { type: 'string', default: '3' }, profile: { type: 'string' }, json: { type: 'boolean', default: false },
   },
 });
@@ -47,8 +47,7 @@ async function fill(server: KafkaServer): Promise<void> {
 }
 
 function read(task: ReaderTask): Promise<ReaderFigures> {
-  const execArgv = [...process.execArgv, ...(options.profile ? ['--cpu-prof', `--cpu-prof-dir=${options.profile}`] : [])];
-  const child = fork(new URL('./kafka/consumer.ts', import.meta.url), [JSON.stringify(task)], { execArgv });
+  const child = fork(new URL('./kafka/consumer.ts', import.meta.url), [JSON.stringify({ ...task, profile: options.profile })]);
   return new Promise((resolve, reject) => {
     let figures: ReaderFigures | undefined;
     child.once('message', (answer) => { figures = answer as ReaderFigures; });

@@ -181,6 +181,8 @@ export class KafkaSource implements Source {
     const sessionTimeout = this.#settings.sessionTimeoutMs ?? SESSION_MS;
     const consumer = this.#kafka.consumer({
       groupId: this.#settings.groupId, sessionTimeout, heartbeatInterval: Math.floor(sessionTimeout / 4), maxWaitTimeInMs: FETCH_WAIT_MS, allowAutoTopicCreation: false,
+      // The group waits so long for a member that began to join and died, and kafkajs a little longer for the answer to a join: 60 s unless told otherwise.
+      rebalanceTimeout: 2 * sessionTimeout,
       metadataMaxAge: PATTERN_MS,
       // A new session is cheap, and the only way to begin where this process stands.
       retry: { retries: 2, initialRetryTime: 100, maxRetryTime: 1000, restartOnFailure: () => Promise.resolve(false) },

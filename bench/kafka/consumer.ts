@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { Session } from 'node:inspector/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Kafka, logLevel } from 'kafkajs';
@@ -24,8 +25,10 @@ export interface ReaderTask {
   broker: string;
   topic: string;
   group: string;
-  /** In the topic; the first quarter warms up. */
+  /** In the topic; the first half warms up. */
   messages: number;
+  /** Where a .cpuprofile of the measured half goes. */
+  profile?: string;
 }
 
 export interface ReaderFigures {
@@ -102,18 +105,25 @@ async function journalAlone(task: ReaderTask, dir: string): Promise<Reader> {
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-async function measure(reader: Reader, messages: number): Promise<ReaderFigures> {
-  while (reader.readings() < messages / 4) await pause(5);
+async function measure(reader: Reader, { kind, messages, profile }: ReaderTask): Promise<ReaderFigures> {
+  const session = new Session();
+  while (reader.readings() < messages / 2) await pause(5);
+  if (profile) {
+    session.connect();
+    await session.post('Profiler.enable');
+    await session.post('Profiler.start');
+  }
   const from = { readings: reader.readings(), cpu: process.cpuUsage(), at: performance.now() };
   while (reader.readings() < messages || !reader.settled()) await pause(20);
   const cpu = process.cpuUsage(from.cpu);
+  if (profile) writeFileSync(join(profile, `kafka-${kind}.cpuprofile`), JSON.stringify((await session.post('Profiler.stop')).profile));
   return { readings: reader.readings() - from.readings, cpuS: (cpu.user + cpu.system) / 1e6, wallS: (performance.now() - from.at) / 1000 };
 }
 
 const task = JSON.parse(process.argv[2]) as ReaderTask;
 const dir = mkdtempSync(join(tmpdir(), 'gruard-bench-'));
 const reader = await (task.kind === 'bare' ? bare(task) : task.kind === 'store' ? store(task, dir) : journalAlone(task, dir));
-const figures = await measure(reader, task.messages);
+const figures = await measure(reader, task);
 await reader.close();
 rmSync(dir, { recursive: true, force: true });
 process.send!(figures);

@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
 import type { Message } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../core/clock.js';
+import type { KafkaConnection } from '../../core/kafka.js';
 import { KafkaSource, type KafkaSettings } from '../../ingest/kafka.js';
 import { KafkaServer, kafkaMissing } from '../servers/kafka.js';
 import { Bench, pause, sourceConformance } from './sources.js';
@@ -10,7 +12,7 @@ describe.skipIf(kafkaMissing !== undefined)('a real Kafka broker', () => {
   let topics = 0;
 
   beforeAll(async () => {
-    server = await KafkaServer.start();
+    server = await KafkaServer.start({ secure: true });
   }, 180_000);
   afterAll(() => server.remove());
 
@@ -108,6 +110,26 @@ describe.skipIf(kafkaMissing !== undefined)('a real Kafka broker', () => {
       expect(bench.deadLetters.map(({ reason }) => reason)).toEqual(['no_device', 'no_metrics']);
       await source.close();
     });
+
+    it.each(['plain', 'scram-sha-256'] as const)('speaks TLS with a client certificate and SASL %s, and says what is wrong with a password', async (mechanism) => {
+      const topic = `secure-${mechanism}`;
+      await server.createTopic(topic);
+      await send(topic, readings(0, 3));
+      const { broker, ca, cert, key } = server.secure!;
+      const connection = (password: string): KafkaConnection => ({
+        brokers: [broker], clientId: 'gruard', tls: true, ca: readFileSync(ca), cert: readFileSync(cert), key: readFileSync(key), sasl: { mechanism, username: 'gruard', password },
+      });
+      const bench = new Bench();
+      const wrong = new KafkaSource(bench.stages, systemClock, settingsFor(topic, { connection: connection('wrong-pass') }));
+      await wrong.open(bench.wake);
+      await expect.poll(() => wrong.status().detail, { timeout: 10_000 }).toMatch(/authentication|credentials/i);
+      expect(JSON.stringify(wrong.status())).not.toContain('wrong-pass');
+      await wrong.close();
+      const right = new KafkaSource(bench.stages, systemClock, settingsFor(topic, { connection: connection('s3cret') }));
+      await right.open(bench.wake);
+      await bench.until(right, () => bench.rows.length === 3);
+      await right.close();
+    }, 30_000);
 
     it('stays in the group while it holds back for longer than the session', async () => {
       await server.createTopic('slow');

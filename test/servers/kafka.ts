@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,9 +23,11 @@ export const kafkaMissing: string | undefined = !runs('java') ? 'java is not ins
 /** A real Kafka broker: one KRaft node on free loopback ports, with a directory of its own, ended by its process id. */
 export class KafkaServer {
   #child: ChildProcess | undefined;
+  /** HOST:PORT of the port that `secure` opened, and the PEM files that a client needs there. */
+  secure: { broker: string; ca: string; cert: string; key: string } | undefined;
   #log = '';
 
-  private constructor(readonly version: string, readonly port: number, readonly dir: string) {}
+  private constructor(readonly version: string, readonly port: number, readonly controllerPort: number, readonly dir: string) {}
 
   get broker(): string {
     return `127.0.0.1:${this.port}`;
@@ -35,12 +37,17 @@ export class KafkaServer {
     return this.#child?.pid;
   }
 
-  /** `lines` are added to server.properties, and win over what is there. Throws where it does not start. */
-  static async start({ version = KAFKA_VERSION, lines = [] as string[], port = 0 } = {}): Promise<KafkaServer> {
+  /**
+   * `lines` are added to server.properties, and win over what is there. `secure` opens another port, for TLS with client certificates and SASL (user gruard, password
+   * s3cret). Throws where it does not start.
+   */
+  static async start({ version = KAFKA_VERSION, lines = [] as string[], port = 0, secure = false } = {}): Promise<KafkaServer> {
     fetchJars(version);
-    const server = new KafkaServer(version, port || await freePort(), mkdtempSync(join(tmpdir(), 'gruard-kafka-')));
-    writeFileSync(join(server.dir, 'server.properties'), [...properties(server.port, await freePort(), server.dir), ...lines].join('\n'));
-    const format = spawnSync('java', [...jvm(version), 'kafka.tools.StorageTool', 'format', '--cluster-id', CLUSTER_ID, '--config', join(server.dir, 'server.properties'), '--ignore-formatted'], { encoding: 'utf8' });
+    const server = new KafkaServer(version, port || await freePort(), await freePort(), mkdtempSync(join(tmpdir(), 'gruard-kafka-')));
+    const secureLines = secure ? server.#secureLines(await freePort()) : [];
+    writeFileSync(join(server.dir, 'server.properties'), [...properties(server.port, server.controllerPort, server.dir), ...secureLines, ...lines].join('\n'));
+    const scram = secure ? ['--add-scram', 'SCRAM-SHA-256=[name=gruard,password=s3cret]'] : [];
+    const format = spawnSync('java', [...jvm(version), 'kafka.tools.StorageTool', 'format', '--cluster-id', CLUSTER_ID, '--config', join(server.dir, 'server.properties'), '--ignore-formatted', ...scram], { encoding: 'utf8' });
     if (format.status !== 0) throw new Error(`the broker's directory cannot be formatted: ${format.stderr}`);
     await server.resume();
     return server;
@@ -86,6 +93,23 @@ export class KafkaServer {
     await admin.disconnect();
   }
 
+  /** One self-signed certificate is the broker's, the client's and the authority at once. */
+  #secureLines(port: number): string[] {
+    const [key, cert, both] = ['key.pem', 'cert.pem', 'both.pem'].map((name) => join(this.dir, name));
+    const openssl = spawnSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', cert], { encoding: 'utf8' });
+    if (openssl.status !== 0) throw new Error(`openssl made no certificate: ${openssl.stderr}`);
+    writeFileSync(both, readFileSync(key, 'utf8') + readFileSync(cert, 'utf8'));
+    this.secure = { broker: `127.0.0.1:${port}`, ca: cert, cert, key };
+    const listeners = `PLAINTEXT://127.0.0.1:${this.port},SASL_SSL://127.0.0.1:${port}`;
+    const login = 'org.apache.kafka.common.security';
+    return [
+      `listeners=${listeners},CONTROLLER://127.0.0.1:${this.controllerPort}`, `advertised.listeners=${listeners}`, 'sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256',
+      `listener.name.sasl_ssl.plain.sasl.jaas.config=${login}.plain.PlainLoginModule required user_gruard="s3cret";`,
+      `listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=${login}.scram.ScramLoginModule required;`,
+      'ssl.keystore.type=PEM', `ssl.keystore.location=${both}`, 'ssl.truststore.type=PEM', `ssl.truststore.location=${cert}`, 'ssl.client.auth=required',
+    ];
+  }
+
   /** The port is open before the controller has said that the broker may serve. */
   async #answers(): Promise<boolean> {
     const open = await new Promise<boolean>((resolve) => {
@@ -126,7 +150,7 @@ function properties(port: number, controllerPort: number, dir: string): string[]
   return [
     'process.roles=broker,controller', 'node.id=1', `controller.quorum.voters=1@127.0.0.1:${controllerPort}`,
     `listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`, `advertised.listeners=PLAINTEXT://127.0.0.1:${port}`,
-    'controller.listener.names=CONTROLLER', 'inter.broker.listener.name=PLAINTEXT', 'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL',
+    'controller.listener.names=CONTROLLER', 'inter.broker.listener.name=PLAINTEXT', 'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL',
     `log.dirs=${dir}/data`, 'num.partitions=4', 'num.network.threads=2', 'num.io.threads=2', 'auto.create.topics.enable=false',
     'offsets.topic.replication.factor=1', 'offsets.topic.num.partitions=4', 'transaction.state.log.replication.factor=1', 'transaction.state.log.min.isr=1', 'transaction.state.log.num.partitions=4',
     'group.initial.rebalance.delay.ms=0', 'group.min.session.timeout.ms=1000', 'log.cleaner.dedupe.buffer.size=4194304', 'log.cleaner.backoff.ms=1000',
