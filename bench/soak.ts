@@ -136,7 +136,7 @@ class Page {
     this.#abort.abort();
     this.#abort = new AbortController();
     const response = await fetch(new URL('/v1/stream', this.url), { signal: this.#abort.signal });
-    void (async () => { for await (const _chunk of response.body!) { /* read and forgotten */ } })().catch(() => undefined);
+    response.body!.pipeTo(new WritableStream()).catch(() => undefined);
   }
 
   close(): void {

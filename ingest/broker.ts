@@ -6,6 +6,7 @@ import type { Clock } from '../core/clock.js';
 import { GruardError, messageOf } from '../core/errors.js';
 import type { ReadingSink, Source, SourceStatus } from '../core/source.js';
 import { admits, BrokerUsers, type Identity } from './acl.js';
+import { BrokerMemory } from './broker-memory.js';
 import type { Named } from './decode/dialect.js';
 import { DEFAULT_INLET_LIMITS, Inlet, type IngestStages, type InletLimits } from './inlet.js';
 import { PacketGuard } from './packet-guard.js';
@@ -35,8 +36,6 @@ interface Held {
   named: Named | undefined;
 }
 
-/** Topics with a retained message at the most: the broker keeps them in memory. */
-const RETAINED_TOPICS = 100_000;
 const TLS_HANDSHAKE_MS = 10_000;
 
 /** A topic with its length, and a packet id. */
@@ -59,7 +58,7 @@ export class BrokerSource implements Source {
   readonly #users: BrokerUsers | undefined;
   readonly #identities = new WeakMap<Client, Identity>();
   readonly #clients = new Set<Client>();
-  readonly #retained = new Set<string>();
+  readonly #memory: BrokerMemory;
   readonly #sockets = new Set<Socket>();
   #aedes: Aedes | undefined;
   #server: Server | undefined;
@@ -69,7 +68,8 @@ export class BrokerSource implements Source {
   #tooLarge = 0;
   #forbidden = 0;
 
-  constructor(stages: IngestStages, clock: Clock, settings: BrokerSettings, limits: InletLimits = DEFAULT_INLET_LIMITS) {
+  constructor(stages: IngestStages, clock: Clock, settings: BrokerSettings, limits: InletLimits = DEFAULT_INLET_LIMITS, memory = new BrokerMemory()) {
+    this.#memory = memory;
     this.#settings = settings;
     this.#clock = clock;
     this.#packetBytes = stages.limits.payloadBytes + TOPIC_BYTES;
@@ -86,6 +86,7 @@ export class BrokerSource implements Source {
     }
     const aedes = await Aedes.createBroker({ heartbeatInterval: 60_000, connectTimeout: 10_000, queueLimit: 1000, maxClientsIdLength: 65_535 });
     this.#aedes = aedes;
+    this.#memory.guard(aedes);
     aedes.preConnect = (client, packet, callback) => {
       if (this.#users) {
         const identity = { user: packet.username ?? '', client: packet.clientId };
@@ -140,7 +141,8 @@ export class BrokerSource implements Source {
     const refused = this.#refusedClients > 0 ? `, ${this.#refusedClients} refused` : '';
     const tooLarge = this.#tooLarge > 0 ? `, ${this.#tooLarge} cut off: a packet was too large (limits.payload_bytes)` : '';
     const forbidden = this.#forbidden > 0 ? `, ${this.#forbidden} cut off: a topic was not theirs (broker.users_file)` : '';
-    return { state: this.#state, address: this.url, detail: `${clients} clients${refused}${tooLarge}${forbidden}`, received: this.#inlet.received };
+    const notKept = this.#memory.notKept > 0 ? `, ${this.#memory.notKept} not kept for clients that are away` : '';
+    return { state: this.#state, address: this.url, detail: `${clients} clients${refused}${tooLarge}${forbidden}${notKept}`, received: this.#inlet.received };
   }
 
   /** Messages that come from here on are neither taken nor acknowledged: their clients send them again. */
@@ -206,17 +208,10 @@ export class BrokerSource implements Source {
       done(new Error('this topic is not for this user'));
       return;
     }
-    if (packet.retain) this.#boundRetained(packet);
+    this.#memory.bound(packet);
     const named = user?.devices === 'own' ? { device: user.name, deviceIsFixed: true, tags: undefined } : undefined;
     this.#inlet.push(packet.topic, packet.payload as Buffer, this.#clock.nowMs(), { done, named });
     this.#wake();
-  }
-
-  /** Beyond the bound a message is delivered and not kept. */
-  #boundRetained(packet: PublishPacket): void {
-    if (packet.payload.length === 0) this.#retained.delete(packet.topic);
-    else if (this.#retained.has(packet.topic) || this.#retained.size < RETAINED_TOPICS) this.#retained.add(packet.topic);
-    else packet.retain = false;
   }
 
   #maySubscribe(client: Client, { topic }: Subscription): boolean {

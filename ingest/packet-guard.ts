@@ -1,6 +1,10 @@
 import { Duplex } from 'node:stream';
 
 const MOST_LENGTH_BYTES = 4;
+/** What a client may leave unread: beyond it the client is cut off, since the broker would keep all of it in memory. */
+const MOST_UNREAD_BYTES = 16 * 1024 * 1024;
+
+type Written = (error: Error | null | undefined) => void;
 
 /**
  * Stands between a client's socket and the broker, and ends the connection where a packet says that it is larger than any may be: MQTT 3.1.1 has no
@@ -29,6 +33,14 @@ export class PacketGuard extends Duplex {
 
   override _read(): void {
     this.#inner.resume();
+  }
+
+  override write(chunk: unknown, encodingOrDone?: BufferEncoding | Written, done?: Written): boolean {
+    if (this.writableLength + this.#inner.writableLength > MOST_UNREAD_BYTES) {
+      this.destroy();
+      return false;
+    }
+    return typeof encodingOrDone === 'string' ? super.write(chunk, encodingOrDone, done) : super.write(chunk, encodingOrDone);
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {

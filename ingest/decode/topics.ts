@@ -49,6 +49,8 @@ interface Pattern {
 }
 
 const CACHED_TOPICS = 100_000;
+/** A topic may have 65,535 bytes: only usual ones are worth remembering. */
+const CACHED_TOPIC_CHARS = 256;
 
 /** Finds the route of a topic; remembers it (a bounded number of them), since a fleet says the same topics again and again. */
 export class Topics {
@@ -67,6 +69,7 @@ export class Topics {
     let route = this.#cache.get(topic);
     if (route === undefined) {
       route = this.#find(topic);
+      if (topic.length > CACHED_TOPIC_CHARS) return route;
       if (this.#cache.size >= CACHED_TOPICS) this.#cache.clear();
       this.#cache.set(topic, route);
     }

@@ -38,7 +38,7 @@ describe('tokens of a running gruard', () => {
     expect((await call(page, '/v1/devices/none', reader, { method: 'DELETE' })).status).toBe(403);
     await call(page, '/v1/devices/none', 'guess', { method: 'DELETE' });
     await revokeToken(dataDir, 'grafana');
-    await expect((async () => { for await (const _chunk of stream.body!) { /* until it ends */ } })()).rejects.toThrow();
+    await expect(stream.body!.pipeTo(new WritableStream())).rejects.toThrow();
     expect((await call(page, '/v1/devices', reader)).status).toBe(401);
     await revokeToken(dataDir, 'ops');
     await until(async () => (await call(page, '/v1/devices', admin)).status === 401, 'the last token is gone');
