@@ -39,7 +39,8 @@ export function decoderSettingsOf(config: Config): DecoderSettings {
 }
 
 export function detectorOptionsOf(config: Config, backend: BackendName): DetectorOptions {
-  return { backend, network: config.model.weights || undefined, profile: config.model.profile, settings: detectorSettingsOf(config) };
+  const models = config.model.by_device.map(({ devices, weights }) => ({ devices, network: weights }));
+  return { backend, models, network: config.model.weights || undefined, profile: config.model.profile, settings: detectorSettingsOf(config) };
 }
 
 /** @throws GruardError CONFIG_INVALID for a maintenance time that cannot be read. */

@@ -144,6 +144,10 @@ export const configSchema = Type.Object({
   model: section('The predictor.', {
     backend: choice(['auto', 'wasm', 'tensorflow', 'js'], 'auto', '`auto` measures once and keeps to its choice.'),
     weights: text('', 'Weights file (safetensors); empty: the one that ships with gruard.'),
+    by_device: Type.Array(Type.Object({
+      devices: Type.String({ description: 'Device pattern (`*` is any run of characters); the first that matches counts.' }),
+      weights: Type.String({ description: 'Weights file.' }),
+    }, { additionalProperties: false }), { default: [], description: 'Other weights for some devices.', maxItems: 16 }),
     profile: choice(['default', 'compact'], 'default', '`compact` keeps less state a series (about 1.2 KB) and finds somewhat less.'),
   }),
 

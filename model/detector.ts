@@ -16,7 +16,7 @@ import { FEATURES } from './normaliser.js';
 import { Predictor } from './predictor.js';
 import { KIND_OF, reasonText } from './reason.js';
 import { Rounds } from './rounds.js';
-import { DEFAULT_SETTINGS, Policies, readSettings, type DetectorSettings, type SeriesPolicy } from './settings.js';
+import { DEFAULT_SETTINGS, matches, Policies, readSettings, type DetectorSettings, type SeriesPolicy } from './settings.js';
 import { CHANNELS, DEFAULT_TUNING, type Channel, type Tuning } from './tuning.js';
 import { readWeights } from './weights.js';
 
@@ -25,6 +25,8 @@ export interface DetectorOptions {
   network?: Network | string;
   /** Default `wasm`. */
   backend?: BackendName;
+  /** Other networks for some devices; the first pattern that a device's name matches counts. */
+  models?: readonly { devices: string; network: Network | string }[];
   /** A backend that is open already (then `network` and `backend` are not looked at). */
   opened?: Backend;
   /** `last_value` predicts without a network: the ablation that shows what the network is worth. */
@@ -52,8 +54,10 @@ export async function openDetector(fleet: Fleet, options: DetectorOptions = {}):
   if (options.forecaster === 'last_value') return new StreamDetector(fleet, null, options);
   if (options.opened) return new StreamDetector(fleet, options.opened, options);
   const { network = shippedFile('model/weights/default.safetensors') } = options;
-  const loaded = typeof network === 'string' ? await readWeights(network) : network;
-  return new StreamDetector(fleet, await openBackend(options.backend ?? 'wasm', loaded), options);
+  const open = async (from: Network | string): Promise<Backend> => openBackend(options.backend ?? 'wasm', typeof from === 'string' ? await readWeights(from) : from);
+  const others: Backend[] = [];
+  for (const model of options.models ?? []) others.push(await open(model.network));
+  return new StreamDetector(fleet, await open(network), options, others);
 }
 
 /** Forecast, judge, events and health in one: see core/detector.ts for what it promises and docs/detection.md for how it judges. */
@@ -71,17 +75,24 @@ export class StreamDetector implements Detector {
   readonly #rounds = new Rounds();
   #policies: Policies;
 
+  /** Which of the other networks a series has, -1 for none; absent where there is one network only. */
+  readonly #modelOf: ((slot: number) => number) | undefined;
+  /** By device; a device's name does not change, so it is matched once. */
+  readonly #chosenModel = new WeakMap<Device, number>();
+
   // One round in columns.
   #slots = new Uint32Array(0);
   #timestampMs = new Float64Array(0);
   #value = new Float64Array(0);
   #learning = new Float32Array(0);
 
-  constructor(readonly fleet: Fleet, backend: Backend | null, options: DetectorOptions) {
+  constructor(readonly fleet: Fleet, backend: Backend | null, options: DetectorOptions, others: readonly Backend[] = []) {
     this.tuning = { ...DEFAULT_TUNING, ...options.tuning };
     this.#policies = new Policies({ ...DEFAULT_SETTINGS, ...options.settings });
     const profile = options.profile ?? 'default';
-    this.predictor = new Predictor(backend);
+    this.predictor = new Predictor(backend, others);
+    const patterns = (options.models ?? []).map(({ devices }) => devices);
+    if (patterns.length > 0) this.#modelOf = (slot) => this.#chosen(slot, patterns);
     this.judge = new Judge(this.predictor, this.tuning, INTERVALS[profile], (options.channels ?? CHANNELS).filter((channel) => profile === 'default' || channel !== 'e32'));
     this.#joint = new Joint(this.tuning);
     this.#events = new Events(fleet, this.#policies.settings);
@@ -132,6 +143,17 @@ export class StreamDetector implements Detector {
     if (verdict === 'accept') this.#joint.close(concerned.device, true);
   }
 
+  #chosen(slot: number, patterns: readonly string[]): number {
+    const device = this.fleet.deviceOfSlot(slot);
+    if (!device) return -1;
+    let model = this.#chosenModel.get(device);
+    if (model === undefined) {
+      model = patterns.findIndex((pattern) => matches(pattern, device.name));
+      this.#chosenModel.set(device, model);
+    }
+    return model;
+  }
+
   #round(batch: Batch, from: number, to: number): void {
     const rows = this.#rounds.rows;
     const n = to - from;
@@ -146,7 +168,7 @@ export class StreamDetector implements Detector {
     }
     predictor.observe(this.#slots, n, this.#timestampMs, this.#value, this.#learning);
     for (let i = 0; i < n; i++) this.#judgeRow(batch, rows[from + i], i);
-    predictor.advance(this.#slots, n);
+    predictor.advance(this.#slots, n, this.#modelOf);
     for (let i = 0; i < n; i++) judge.keepForecasts(this.#slots[i]);
   }
 

@@ -27,16 +27,22 @@ export class Predictor {
   readonly #decoder: ForecastDecoder;
   #outputs = new Float32Array(0);
   #made = new Forecasts(0);
+  /** Other networks for some devices; the rows of a round that are theirs are stepped and decoded apart. */
+  readonly #others: { backend: Backend; decoder: ForecastDecoder; share: Share }[];
+  readonly #own = new Share();
 
-  constructor(readonly backend: Backend | null) {
+  constructor(readonly backend: Backend | null, others: readonly Backend[] = []) {
     this.#decoder = new ForecastDecoder(backend?.network.metadata ?? {});
-    this.parts = [this.normaliser, this.#kept, ...(backend ? [networkPart(backend)] : [])];
+    this.#others = others.map((other) => ({ backend: other, decoder: new ForecastDecoder(other.network.metadata), share: new Share() }));
+    this.parts = [this.normaliser, this.#kept, ...(backend ? [networkPart(backend)] : []), ...others.map(networkPart)];
   }
 
   reserve(capacity: number): void {
     this.normaliser.reserve(capacity);
     this.#kept.reserve(capacity);
-    if (this.backend && this.backend.capacity < capacity) this.backend.reserve(Math.max(capacity, 1024));
+    for (const backend of [this.backend, ...this.#others.map((other) => other.backend)]) {
+      if (backend && backend.capacity < capacity) backend.reserve(Math.max(capacity, 1024));
+    }
   }
 
   /** Room for rounds of so many rows. */
@@ -45,6 +51,7 @@ export class Predictor {
     this.features = new Float32Array(rows * FEATURES);
     this.#outputs = new Float32Array(rows * OUTPUTS);
     this.#made = new Forecasts(rows);
+    if (this.#others.length > 0) for (const share of [this.#own, ...this.#others.map((other) => other.share)]) share.reserveRows(rows);
   }
 
   clear(slot: number): void {
@@ -56,11 +63,27 @@ export class Predictor {
     this.normaliser.step(slots, n, timestampMs, value, this.features, learning);
   }
 
-  /** Steps the network with the features that `observe` wrote, and keeps the forecasts. */
-  advance(slots: Uint32Array, n: number): void {
-    if (this.backend) this.backend.step(slots, n, this.features, this.#outputs);
-    const made = this.#made;
-    this.#decoder.decode(this.normaliser, slots, n, this.#outputs, made);
+  /** Steps the network with the features that `observe` wrote, and keeps the forecasts. `modelOf` says which of the other networks a series has, -1 for none; needed where there are any. */
+  advance(slots: Uint32Array, n: number, modelOf?: (slot: number) => number): void {
+    if (this.#others.length === 0 || modelOf === undefined) {
+      this.#stepAll(this.backend, this.#decoder, slots, n, this.features, this.#outputs, this.#made);
+      return;
+    }
+    const shares = [this.#own, ...this.#others.map((other) => other.share)];
+    for (const share of shares) share.n = 0;
+    for (let row = 0; row < n; row++) shares[modelOf(slots[row]) + 1].take(slots[row], this.features, row);
+    this.#stepShare(this.backend, this.#decoder, this.#own);
+    for (const { backend, decoder, share } of this.#others) this.#stepShare(backend, decoder, share);
+  }
+
+  #stepShare(backend: Backend | null, decoder: ForecastDecoder, { slots, n, features }: Share): void {
+    this.#stepAll(backend, decoder, slots, n, features, this.#outputs, this.#made);
+  }
+
+  #stepAll(backend: Backend | null, decoder: ForecastDecoder, slots: Uint32Array, n: number, features: Float32Array, outputs: Float32Array, made: Forecasts): void {
+    if (n === 0) return;
+    if (backend) backend.step(slots, n, features, outputs);
+    decoder.decode(this.normaliser, slots, n, outputs, made);
     for (let row = 0; row < n; row++) {
       const slot = slots[row];
       const s = this.#kept.floats[this.#kept.page(slot)];
@@ -103,6 +126,24 @@ export class Predictor {
 
   #get(slot: number, word: number): number {
     return this.#kept.floats[this.#kept.page(slot)][this.#kept.at(slot) + word];
+  }
+}
+
+/** The rows of a round that one of several networks steps. */
+class Share {
+  slots = new Uint32Array(0);
+  /** [rows, 7] */
+  features = new Float32Array(0);
+  n = 0;
+
+  reserveRows(rows: number): void {
+    this.slots = new Uint32Array(rows);
+    this.features = new Float32Array(rows * FEATURES);
+  }
+
+  take(slot: number, features: Float32Array, row: number): void {
+    this.features.set(features.subarray(row * FEATURES, (row + 1) * FEATURES), this.n * FEATURES);
+    this.slots[this.n++] = slot;
   }
 }
 
