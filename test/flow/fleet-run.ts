@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { gaussian, seededRandom } from '../../core/random.js';
 import { startInfluxd, type Influxd } from '../servers/influxd.js';
 import { startGruard, until } from './gruard.js';
@@ -32,7 +33,24 @@ function valuesOf(device: number, step: number, random: () => number): { tempera
 
 export async function runFleet(): Promise<FleetRun> {
   const influxd = await startInfluxd({ index: 'tsi1' });
-  const gruard = await startGruard({ time: 'event', 'store.kind': 'influxdb', 'store.retention_days': 0, 'store.influxdb.url': influxd.url });
+  let gruard: FleetRun['gruard'] | undefined;
+  const close = async (): Promise<void> => {
+    await gruard?.close();
+    await influxd.stop();
+    if (gruard) rmSync(gruard.dataDir, { recursive: true, force: true });
+  };
+  try {
+    gruard = await startGruard({ time: 'event', 'store.kind': 'influxdb', 'store.retention_days': 0, 'store.influxdb.url': influxd.url });
+    await fill(gruard, influxd);
+  } catch (thrown) {
+    await close();
+    throw thrown;
+  }
+  return { gruard, influxd, fromMs: FROM_MS, toMs: FROM_MS + STEPS * STEP_MS, query: (text) => query(influxd.url, text), close };
+}
+
+/** Publishes everything and waits until InfluxDB has it, and the silent device was noticed. */
+async function fill(gruard: FleetRun['gruard'], influxd: Influxd): Promise<void> {
   const random = seededRandom(11);
   for (let from = 0; from < STEPS; from += MESSAGE_STEPS) {
     const body = Array.from({ length: MESSAGE_STEPS }, (_, i) => from + i).flatMap((step) => DEVICES.flatMap((device, d) => {
@@ -45,14 +63,6 @@ export async function runFleet(): Promise<FleetRun> {
   const metrics = async (): Promise<string> => (await fetch(new URL('metrics', gruard.addresses.page))).text();
   await until(async () => / 0$/m.test(/^gruard_follower_lag_records\{follower="influxdb"\}.*$/m.exec(await metrics())?.[0] ?? ''), 'everything is in InfluxDB', 60_000);
   await until(async () => (await query(influxd.url, 'SELECT "id" FROM "gruard_health" WHERE "open" = true')).length > 0, 'the silent device was noticed', 30_000);
-  return {
-    gruard, influxd, fromMs: FROM_MS, toMs: FROM_MS + STEPS * STEP_MS,
-    query: (text) => query(influxd.url, text),
-    async close() {
-      await gruard.close();
-      await influxd.stop();
-    },
-  };
 }
 
 interface Answer {
