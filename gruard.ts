@@ -8,7 +8,6 @@ import { systemClock, type Clock } from './core/clock.js';
 import { messageOf } from './core/errors.js';
 import { Fleet } from './core/fleet.js';
 import type { Log } from './core/log.js';
-import { shippedFile } from './core/paths.js';
 import { ReasonCounters } from './core/reasons.js';
 import type { ResultStore } from './core/results.js';
 import type { GruardService } from './core/service.js';
@@ -42,7 +41,7 @@ import { replay } from './store/replay.js';
 import { InfluxStore } from './store/results/influx.js';
 import { Snapshots } from './store/snapshot.js';
 import { LiveTokens } from './store/tokens.js';
-import { apiOptionsOf, brokerSettingsOf, decoderSettingsOf, detectorOptionsOf, detectorSettingsOf, embeddedStoreOf, influxStoreOf, kafkaOutputOf, kafkaSettingsOf, limitsOf, mqttSettingsOf } from './wiring.js';
+import { apiOptionsOf, brokerSettingsOf, decoderSettingsOf, detectorOptionsOf, detectorSettingsOf, embeddedStoreOf, influxStoreOf, kafkaOutputOf, kafkaSettingsOf, limitsOf, mqttSettingsOf, weightsPathOf } from './wiring.js';
 
 /** A running gruard. */
 export interface Gruard {
@@ -223,7 +222,7 @@ function inForce(control: Control, pipeline: Pipeline): Batch {
 /** The backend that was asked for, or the one that a short measurement at the first start preferred. */
 async function backendOf(config: Config, log: Log): Promise<BackendName> {
   if (config.model.backend !== 'auto') return config.model.backend;
-  const network = await readWeights(config.model.weights || shippedFile('model/weights/default.safetensors'));
+  const network = await readWeights(weightsPathOf(config));
   const { backend, reason } = await chooseBackend(network, join(config.data_dir, 'backend.json'), { batch: TYPICAL_BATCH });
   log.info('model', { backend, reason });
   return backend;

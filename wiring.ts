@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { readSinks } from './alert/settings.js';
@@ -7,6 +7,7 @@ import type { Config } from './config/schema.js';
 import { GruardError, messageOf } from './core/errors.js';
 import type { KafkaConnection } from './core/kafka.js';
 import type { Limits } from './core/limits.js';
+import { shippedFile } from './core/paths.js';
 import { hashToken } from './core/token.js';
 import type { BrokerSettings } from './ingest/broker.js';
 import type { DecoderSettings } from './ingest/decode/index.js';
@@ -38,9 +39,21 @@ export function decoderSettingsOf(config: Config): DecoderSettings {
   return { rules: d.topics, include: d.include, exclude: d.exclude, excludeDevices: d.exclude_devices, excludeMetrics: d.exclude_metrics };
 }
 
+/** The weights in force: the file of the settings, else the one that `gruard model use` put into the data directory, else the shipped one. */
+export function weightsPathOf(config: Config): string {
+  if (config.model.weights !== '') return config.model.weights;
+  const own = ownWeightsPath(config);
+  return existsSync(own) ? own : shippedFile('model/weights/default.safetensors');
+}
+
+/** Where `gruard model use` puts weights. */
+export function ownWeightsPath(config: Config): string {
+  return join(config.data_dir, 'model.safetensors');
+}
+
 export function detectorOptionsOf(config: Config, backend: BackendName): DetectorOptions {
   const models = config.model.by_device.map(({ devices, weights }) => ({ devices, network: weights }));
-  return { backend, models, network: config.model.weights || undefined, profile: config.model.profile, settings: detectorSettingsOf(config) };
+  return { backend, models, network: weightsPathOf(config), profile: config.model.profile, settings: detectorSettingsOf(config) };
 }
 
 /** @throws GruardError CONFIG_INVALID for a maintenance time that cannot be read. */

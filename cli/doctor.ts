@@ -4,11 +4,11 @@ import pc from 'picocolors';
 import type { Config } from '../config/schema.js';
 import { GruardError, messageOf } from '../core/errors.js';
 import { kafkaAddress, openKafka, type KafkaConnection } from '../core/kafka.js';
-import { shippedFile } from '../core/paths.js';
 import { VERSION } from '../core/version.js';
 import { openBackend } from '../model/backends/index.js';
 import { readWeights } from '../model/weights.js';
 import { kafkaConnectionOf } from '../wiring.js';
+import { weightsPathOf } from '../wiring.js';
 import { configOf, type CommonOptions } from './options.js';
 
 interface Finding {
@@ -75,7 +75,7 @@ async function dataDirectory(config: Config): Promise<Finding> {
 }
 
 async function weights(config: Config): Promise<Finding> {
-  const file = config.model.weights || shippedFile('model/weights/default.safetensors');
+  const file = weightsPathOf(config);
   try {
     const { config: network } = await readWeights(file);
     return { check: 'weights', status: 'ok', detail: `${network.layers.map(({ cell, units }) => `${cell} ${units}`).join(', ')}; horizons ${network.horizons.join(', ')}` };
@@ -88,7 +88,7 @@ async function weights(config: Config): Promise<Finding> {
 async function tensorflow(config: Config): Promise<Finding> {
   const check = 'TensorFlow backend';
   try {
-    const network = await readWeights(config.model.weights || shippedFile('model/weights/default.safetensors'));
+    const network = await readWeights(weightsPathOf(config));
     (await openBackend('tensorflow', network)).dispose();
     return { check, status: 'ok', detail: 'loads' };
   } catch (thrown) {

@@ -120,6 +120,10 @@ function program(): Command {
   const model = gruard.command('model').description('weights of the predictor');
   model.command('list').description('the weights files in a folder').argument('[folder]', 'default: the shipped ones')
     .option('--json', 'print JSON').action(async (folder: string | undefined, options: { json?: boolean }) => (await import('./model.js')).listModels(folder, options));
+  withConfig(model.command('use').description('use these weights from the next start on').argument('<file>', 'weights (safetensors)'))
+    .action(async (file: string, options: CommonOptions) => (await import('./model.js')).useModel(file, options));
+  withConfig(model.command('export').description('write the weights in force to a file').argument('<file>', 'file to write'))
+    .action(async (file: string, options: CommonOptions) => (await import('./model.js')).exportModel(file, options));
   model.command('show').description('what a weights file says of itself').argument('[file]', 'default: the shipped one')
     .option('--json', 'print JSON').action(async (file: string | undefined, options: { json?: boolean }) => (await import('./model.js')).showModel(file, options));
   withConfig(gruard.command('doctor').description('check this installation and every connection that the settings name'))

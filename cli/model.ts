@@ -1,6 +1,9 @@
+import { copyFile, mkdir, rename } from 'node:fs/promises';
 import { shippedFile } from '../core/paths.js';
 import { parameterCount, stateSize } from '../model/network.js';
 import { listWeights, readWeights, type WeightsListing } from '../model/weights.js';
+import { ownWeightsPath, weightsPathOf } from '../wiring.js';
+import { configOf, type CommonOptions } from './options.js';
 import { table } from './text.js';
 
 /** `gruard model list [FOLDER]`. */
@@ -20,4 +23,22 @@ export async function showModel(file: string | undefined, options: { json?: bool
   const network = await readWeights(file ?? shippedFile('model/weights/default.safetensors'));
   const about = { config: network.config, parameters: parameterCount(network.config), state_floats: stateSize(network.config), metadata: network.metadata };
   process.stdout.write(`${options.json ? JSON.stringify(about) : JSON.stringify(about, null, 2)}\n`);
+}
+
+/** `gruard model use FILE`: checked, then copied into the data directory; the next start uses it. */
+export async function useModel(file: string, options: CommonOptions): Promise<void> {
+  const config = configOf(options);
+  await readWeights(file);
+  const path = ownWeightsPath(config);
+  await mkdir(config.data_dir, { recursive: true });
+  await copyFile(file, `${path}.new`);
+  await rename(`${path}.new`, path);
+  process.stdout.write(`${path}: in force from the next start on${config.model.weights === '' ? '' : ', once model.weights is no longer set'}; states of the network before begin afresh\n`);
+}
+
+/** `gruard model export FILE`: the weights in force, as a file of their own. */
+export async function exportModel(out: string, options: CommonOptions): Promise<void> {
+  const path = weightsPathOf(configOf(options));
+  await copyFile(path, out);
+  process.stdout.write(`${path} written to ${out}\n`);
 }
