@@ -49,12 +49,13 @@ export interface Gruard {
   readonly addresses: { page: string; mqtt: string | null };
   /** Rejects when the flow has stopped for good: a defect. */
   readonly failed: Promise<never>;
-  /** Takes in what waits, makes it durable, snapshots, and lets go of everything. */
-  close(): Promise<void>;
+  /** Takes in what waits, makes it durable, snapshots, and lets go of everything. With `keep: false` nothing of it is worth keeping: only lets go. */
+  close(options?: { keep: boolean }): Promise<void>;
 }
 
 /** How long a stop waits for a follower that is behind. */
 const CATCH_UP_MS = 1500;
+const SNAPSHOT_MS = 2000;
 /** Readings that come together in a fleet of some thousand devices: what the backends are compared at. */
 const TYPICAL_BATCH = 256;
 const HOUR_MS = 3_600_000;
@@ -131,7 +132,8 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
   });
   await restore({ journal, snapshots, pipeline, board, positions, settings, log });
   snapshots.start(config.journal.snapshot_interval_ms);
-  closing.push(() => snapshots.stop());
+  let keep = true;
+  closing.push(() => snapshots.stop(keep ? SNAPSHOT_MS : 0));
 
   const alerting = followAlerts(config, journal, log);
   for (const alerts of alerting.alerts) closing.push(() => alerts.close());
@@ -140,7 +142,7 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
     follower.start();
     // What is committed goes to the store while we wait for it, but not for long: it is in the journal, and the next start goes on from there.
     closing.push(async () => {
-      await Promise.race([follower.caughtUp(), sleep(CATCH_UP_MS)]);
+      if (keep) await Promise.race([follower.caughtUp(), sleep(CATCH_UP_MS)]);
       await follower.stop();
     });
   }
@@ -184,7 +186,8 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
     service,
     addresses: { page: `${apiOptions.tls ? 'https' : 'http'}://${apiOptions.host}:${port}/`, mqtt: broker?.url ?? null },
     failed: pipeline.failed,
-    close: async () => {
+    close: async (options) => {
+      keep = options?.keep ?? true;
       for (const close of closing.reverse()) await close();
     },
   };

@@ -58,7 +58,7 @@ async function run(config: Config, options: DemoOptions): Promise<void> {
   screen.end();
   process.stdout.write(`\n${faults.summary()}\n`);
   await simulator.stop();
-  await gruard.close();
+  await gruard.close({ keep: options.dataDir !== undefined });
 }
 
 function show(gruard: Gruard, simulator: Simulator, faults: InjectedFaults, screen: DemoScreen): () => void {
