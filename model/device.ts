@@ -80,7 +80,10 @@ export class DeviceJudge {
 
   /** Rows first .. end - 1 are one message of the device. */
   #message(batch: Batch, device: Device, first: number, end: number, thresholdAt: (periodMs: number) => number): void {
-    const several = device.metrics.length > 1;
+    for (let row = first; row < end; row++) if ((batch.flags[row] & (FLAG.LATE | FLAG.DEVICE)) === 0) this.joint.note(device, batch.slot[row]);
+    // Metrics that were read by now, not those that the batch goes on to declare: where a batch ends must make no difference.
+    const several = this.joint.metrics(device) > 1;
+    const atMs = batch.timestampMs[first];
     let judged = 0;
     let warming = 0;
     let score = 0;
@@ -89,11 +92,11 @@ export class DeviceJudge {
       judged++;
       if (batch.flags[row] & FLAG.WARMING) warming++;
       score = Math.max(score, batch.anomalyScore[row]);
-      if (this.#said[row] !== 0 || this.#alarms.size > 0) this.#settle(batch, device, row);
+      if (this.#said[row] !== 0 || this.#alarms.has(row)) this.#settle(batch, device, row);
+      if (this.#run[row] === 0 && this.health.metricVerdicts > 0) this.health.end(device.id, this.fleet.metricOfSlot(batch.slot[row]), 'stuck', atMs);
       if (several) this.joint.observe(device, batch.slot[row], this.#v[row], this.#z[row]);
     }
     if (judged === 0) return;
-    const atMs = batch.timestampMs[first];
     this.health.message(device, atMs, batch.nowMs);
     if (several) this.#whole(batch, device, atMs, score, warming === judged, thresholdAt);
   }
@@ -114,7 +117,6 @@ export class DeviceJudge {
     } else if (said & OPEN) {
       this.events.continued(device, metric, atMs, said & LASTING ? 'shift' : null);
     }
-    if (this.#run[row] === 0) this.health.end(device.id, metric, 'stuck', atMs);
     if (said & ENDED) this.events.ended(device, metric, atMs);
     if (said & OPEN && this.events.holds(device.id, metric)) batch.flags[row] |= FLAG.IN_EVENT;
   }
@@ -129,13 +131,15 @@ export class DeviceJudge {
     else if (this.joint.isOpen(device)) this.events.continued(device, DEVICE_METRIC, atMs, null);
     if (found.closed) this.events.ended(device, DEVICE_METRIC, atMs);
     s[at + PENDING] = Math.max(s[at + PENDING], score, found.score);
-    if (atMs <= s[at + LATEST] || batch.n === batch.capacity) return;
+    if (atMs <= s[at + LATEST]) return;
+    const pending = s[at + PENDING];
+    s[at + PENDING] = 0;
+    s[at + LATEST] = atMs;
+    if (batch.n === batch.capacity) return;
     const slot = this.#deviceSlot(batch, device);
     const flags = FLAG.DEVICE | (warming ? FLAG.WARMING : 0) | (this.events.isOpen(device.id) ? FLAG.IN_EVENT : 0);
     const row = batch.push(this.fleet.idOfSlot(slot), slot, atMs, NaN, flags);
-    batch.anomalyScore[row] = s[at + PENDING];
-    s[at + PENDING] = 0;
-    s[at + LATEST] = atMs;
+    batch.anomalyScore[row] = pending;
   }
 
   #deviceSlot(batch: Batch, device: Device): number {

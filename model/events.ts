@@ -66,6 +66,7 @@ export class Events implements DocumentPart {
   /** Event id to device id. */
   readonly #deviceOf = new Map<string, number>();
   readonly #incidents: Incidents;
+  /** Copies, each as of the reading that made the news: what is told must not depend on where a batch ends. */
   #changed = new Map<string, AnomalyEvent>();
 
   constructor(readonly fleet: Fleet, public settings: DetectorSettings) {
@@ -121,10 +122,10 @@ export class Events implements DocumentPart {
     }
   }
 
-  /** The events that changed since the last call, each as it stands now. */
+  /** The events that made news since the last call, each as it stood at its latest news. */
   takeChanged(): AnomalyEvent[] {
     if (this.#changed.size === 0) return [];
-    const out = [...this.#changed.values()].map((event) => structuredClone(event));
+    const out = [...this.#changed.values()];
     this.#changed = new Map();
     return out;
   }
@@ -205,7 +206,7 @@ export class Events implements DocumentPart {
     mine.open.push(kept);
     this.#deviceOf.set(event.id, device.id);
     this.#tell(kept);
-    for (const other of this.#incidents.opened(event, this.settings.incidentDevices, Math.max(this.settings.incidentWindowMs, periodMs))) this.#changed.set(other.id, other);
+    for (const other of this.#incidents.opened(event, this.settings.incidentDevices, Math.max(this.settings.incidentWindowMs, periodMs))) this.#changed.set(other.id, structuredClone(other));
   }
 
   #join(kept: Kept, alarm: Alarm): void {
@@ -241,7 +242,7 @@ export class Events implements DocumentPart {
 
   #tell(kept: Kept): void {
     kept.toldPeak = kept.event.peakScore;
-    this.#changed.set(kept.event.id, kept.event);
+    this.#changed.set(kept.event.id, structuredClone(kept.event));
   }
 }
 

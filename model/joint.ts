@@ -13,9 +13,9 @@ const SLOW = 3; // EW-100 of it, as it was while the device's state is abnormal
 const SPREAD = 4; // slow EW of (FAST - SLOW)^2
 const OFF = 5; // (FAST - SLOW) / sqrt(SPREAD)
 const COUNT = 6; // int
-const PARTNER = 7; // int: index of the metric that goes with this one, + 1
+const PARTNER = 7; // int: ordinal of the metric that goes with this one, + 1
 const PAIR = 8; // EW of z^2, z_p^2, z z_p with the partner
-const CANDIDATE = 11; // int: index of the metric that is being tried, + 1
+const CANDIDATE = 11; // int: ordinal of the metric that is being tried, + 1
 const TRIAL = 12; // mean of z^2, z_p^2, z z_p with the candidate
 const TRIED = 15; // int: readings of the trial
 const RESIDUAL = 16; // EW-8 of the residual of z on z_p, in its standard deviations
@@ -30,11 +30,12 @@ const D_ROUND = 0; // int: messages judged
 const D_LOG_MEAN = 1; // of ln R, R the cubic mean of the metrics' |OFF|
 const D_LOG_VARIANCE = 2;
 const D_STATE = 3; // int: 1 while the device's state is abnormal
-const D_JOINT = 4; // int: index + 1 of the metric whose tie to its partner is broken
+const D_JOINT = 4; // int: ordinal + 1 of the metric whose tie to its partner is broken
 const D_CALM = 5; // int
 const D_PEAK = 6; // odds that the next joint alarm must beat
 const D_RATE = 7; // G of calibration.ts
-const DEVICE_WORDS = 8;
+const D_METRICS = 8; // int: metrics read so far
+const DEVICE_WORDS = 9;
 
 const SETTLED_READINGS = 100;
 const STATE_FROM = 250;
@@ -68,15 +69,23 @@ export interface JointFinding {
  * Ties: each metric keeps one partner, the one of those tried so far with the strongest correlation, and a residual
  * against it; a novel residual is a broken tie. Another metric is tried every 200 readings.
  *
+ * A metric's ordinal is its place among the metrics of the device in the order in which they were declared, the row `*` left out: neither it nor the number
+ * of those read so far depends on where a batch ends, as the place of `*` and the number of those declared do.
+ *
  * State: R, the cubic mean over the metrics of |EW-10 - EW-100| in their usual spread. It is on above the
  * 99th percentile of R, off below 0.8 of that; the slow means stand still in between, so a state that lasts stays on.
  */
 export class Joint {
-  readonly series = new Arena('joint', 1, 'series', SERIES_WORDS);
-  readonly devices = new Arena('joint-device', 1, 'device', DEVICE_WORDS);
+  readonly series = new Arena('joint', 2, 'series', SERIES_WORDS);
+  readonly devices = new Arena('joint-device', 2, 'device', DEVICE_WORDS);
   readonly #finding: JointFinding = { score: 0, kind: 'shift', metrics: [], opened: false, closed: false };
 
   readonly #expected: Expected = { now: 0, sum: 0, sizeUnit: 1 };
+
+  // Of the device that is judged.
+  #metrics = 0;
+  /** Where `*` stands in `device.metrics`; -1 where it does not. */
+  #star = -1;
 
   constructor(readonly tuning: Tuning) {}
 
@@ -99,6 +108,22 @@ export class Joint {
       s[m + SLOW] = s[m + FAST];
       this.series.ints[this.series.page(slot)][m + PARTNER] = 0;
     }
+  }
+
+  /** Notes that a metric was read; those of a message are noted before the message is judged. */
+  note(device: Device, slot: number): void {
+    const ints = this.devices.ints[this.devices.page(device.slot)];
+    const at = this.devices.at(device.slot) + D_METRICS;
+    if (ints[at] >= device.slots.length - 1 && device.metrics.includes(DEVICE_METRIC)) return;
+    const i = device.slots.indexOf(slot);
+    const star = device.metrics.indexOf(DEVICE_METRIC);
+    const ordinal = star >= 0 && star < i ? i - 1 : i;
+    if (ordinal >= ints[at]) ints[at] = ordinal + 1;
+  }
+
+  /** Metrics of the device that were read so far. */
+  metrics(device: Device): number {
+    return this.devices.ints[this.devices.page(device.slot)][this.devices.at(device.slot) + D_METRICS];
   }
 
   /** Takes a metric's reading; `judge` follows when the message is through. */
@@ -131,6 +156,8 @@ export class Joint {
     const s = this.devices.floats[this.devices.page(device.slot)];
     const d = this.devices.at(device.slot);
     const round = ++ints[d + D_ROUND];
+    this.#metrics = ints[d + D_METRICS];
+    this.#star = device.metrics.indexOf(DEVICE_METRIC);
     const found = this.#finding;
     found.score = 0;
     found.opened = found.closed = false;
@@ -146,9 +173,8 @@ export class Joint {
   #judgeState(device: Device, s: Float32Array, ints: Int32Array, d: number, round: number, found: JointFinding): void {
     let sum = 0;
     let metrics = 0;
-    for (let i = 0; i < device.slots.length; i++) {
-      if (device.metrics[i] === DEVICE_METRIC) continue;
-      const slot = device.slots[i];
+    for (let i = 0; i < this.#metrics; i++) {
+      const slot = device.slots[this.#index(i)];
       const at = this.series.at(slot);
       if (this.series.ints[this.series.page(slot)][at + COUNT] < SETTLED_READINGS) continue;
       const off = this.series.floats[this.series.page(slot)][at + OFF];
@@ -195,10 +221,10 @@ export class Joint {
     let best = SILENT;
     let bestMetric = -1;
     const broken = ints[d + D_JOINT];
-    for (let i = 0; i < device.slots.length; i++) {
-      const slot = device.slots[i];
+    for (let i = 0; i < this.#metrics; i++) {
+      const slot = device.slots[this.#index(i)];
       const at = this.series.at(slot);
-      if (this.series.ints[this.series.page(slot)][at + ROUND] !== round || device.metrics[i] === DEVICE_METRIC) continue;
+      if (this.series.ints[this.series.page(slot)][at + ROUND] !== round) continue;
       const odds = this.#judgeTie(device, i, round, broken > 0 || ints[d + D_STATE] === 1);
       if (odds > best) {
         best = odds;
@@ -206,29 +232,34 @@ export class Joint {
       }
     }
     if (broken > 0) {
-      const slot = device.slots[broken - 1];
+      const slot = device.slots[this.#index(broken - 1)];
       const residual = this.series.floats[this.series.page(slot)][this.series.at(slot) + RESIDUAL];
       ints[d + D_CALM] = residual < 2.5 && residual > -2.5 ? ints[d + D_CALM] + 1 : 0;
       if (ints[d + D_CALM] >= JOINT_CALM) ints[d + D_JOINT] = 0;
     }
-    const worth = best + TIE_PRIOR.offset - Math.log(device.slots.length);
+    const worth = best + TIE_PRIOR.offset - Math.log(this.#metrics + 1);
     const peak = s[d + D_PEAK] * (1 - tuning.repeatDecay);
     s[d + D_PEAK] = worth > peak ? worth : peak;
     if (bestMetric < 0 || worth <= thresholdOdds || worth <= peak + tuning.repeatMargin) return;
     ints[d + D_JOINT] = bestMetric + 1;
     ints[d + D_CALM] = 0;
     if (worth / thresholdOdds <= found.score) return;
-    const slot = device.slots[bestMetric];
+    const slot = device.slots[this.#index(bestMetric)];
     const partner = this.series.ints[this.series.page(slot)][this.series.at(slot) + PARTNER] - 1;
     found.score = worth / thresholdOdds;
     found.kind = 'correlation';
     found.opened = true;
-    found.metrics = [{ metric: device.metrics[bestMetric], contribution: 1 }, { metric: device.metrics[partner], contribution: 0.8 }];
+    found.metrics = [{ metric: device.metrics[this.#index(bestMetric)], contribution: 1 }, { metric: device.metrics[this.#index(partner)], contribution: 0.8 }];
+  }
+
+  /** The place in `device.metrics` of an ordinal. */
+  #index(ordinal: number): number {
+    return this.#star >= 0 && ordinal >= this.#star ? ordinal + 1 : ordinal;
   }
 
   /** Log odds that the tie of metric i to its partner is broken; learns both it and the trial of another partner. */
   #judgeTie(device: Device, i: number, round: number, held: boolean): number {
-    const slot = device.slots[i];
+    const slot = device.slots[this.#index(i)];
     const s = this.series.floats[this.series.page(slot)];
     const ints = this.series.ints[this.series.page(slot)];
     const at = this.series.at(slot);
@@ -236,7 +267,7 @@ export class Joint {
     this.#tryAnother(device, i, round, s, ints, at, z, held);
     const partner = ints[at + PARTNER] - 1;
     if (partner < 0) return SILENT;
-    const zp = this.#latest(device.slots[partner], round);
+    const zp = this.#latest(device.slots[this.#index(partner)], round);
     if (Number.isNaN(zp)) return SILENT;
     const own = s[at + PAIR];
     const theirs = s[at + PAIR + 1];
@@ -264,12 +295,13 @@ export class Joint {
   }
 
   #tryAnother(device: Device, i: number, round: number, s: Float32Array, ints: Int32Array, at: number, z: number, held: boolean): void {
-    const n = device.slots.length;
+    // The last place is nobody's: a pause of one reading between two turns.
+    const n = this.#metrics + 1;
     if (held) return;
     if (ints[at + CANDIDATE] === 0) ints[at + CANDIDATE] = ((i + 1) % n) + 1;
     const candidate = ints[at + CANDIDATE] - 1;
-    const usable = candidate < n && candidate !== i && device.metrics[candidate] !== DEVICE_METRIC;
-    const zp = usable ? this.#latest(device.slots[candidate], round) : NaN;
+    const usable = candidate < this.#metrics && candidate !== i;
+    const zp = usable ? this.#latest(device.slots[this.#index(candidate)], round) : NaN;
     const tried = ints[at + TRIED]++;
     if (!Number.isNaN(zp)) {
       const rate = tried < TRIAL_READINGS ? 1 / (tried + 1) : 1 / TRIAL_READINGS;

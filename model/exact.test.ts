@@ -1,0 +1,145 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Batch } from '../core/batch.js';
+import type { AnomalyEvent } from '../core/event.js';
+import { Fleet } from '../core/fleet.js';
+import { gaussian, seededRandom } from '../core/random.js';
+import { StreamDetector } from './detector.js';
+
+const START_MS = Date.UTC(2024, 0, 1);
+const PERIOD_MS = 60_000;
+const SETTINGS = { incidentDevices: 2 };
+
+interface Message {
+  device: string;
+  atMs: number;
+  values: [metric: string, value: number][];
+}
+
+interface Found {
+  rows: Map<string, unknown>;
+  events: Map<string, AnomalyEvent>;
+}
+
+/** Three devices of one to four metrics: partial messages, a metric that appears later, a fault of all, a gap. */
+function makeMessages(seed: number, rounds: number): Message[] {
+  const random = seededRandom(seed);
+  const messages: Message[] = [];
+  const appears = [3, 40, 200].map((most) => Math.floor(random() * most));
+  const faultFrom = 160 + Math.floor(random() * 60);
+  const gapAt = Math.floor(random() * rounds);
+  for (let t = 0; t < rounds; t++) {
+    for (const [d, metrics] of [1, 2, 3].entries()) {
+      if (random() < 0.02 || (d === 1 && t >= gapAt && t < gapAt + 15)) continue;
+      const count = metrics + (t >= appears[d] ? 1 : 0);
+      const fault = t >= faultFrom && t < faultFrom + 30 && random() < 0.9 ? 12 : 0;
+      const course = Math.sin(t / 9);
+      const values = Array.from({ length: count }, (_, m): [string, number] => [`m${m}`, m + course + 0.2 * gaussian(random) + (m === 0 ? fault : 0)]);
+      const partial = values.filter(() => random() < 0.9);
+      messages.push({ device: `d${d}`, atMs: START_MS + t * PERIOD_MS + 10 * d, values: partial.length > 0 ? partial : values });
+    }
+  }
+  return messages;
+}
+
+/** One process: what is known of it goes into `found`. */
+class Process {
+  readonly fleet = new Fleet();
+  readonly detector = new StreamDetector(this.fleet, null, { settings: SETTINGS });
+  readonly #batch = new Batch(16_384);
+
+  constructor(readonly found: Found) {}
+
+  take(messages: readonly Message[]): Batch {
+    const batch = this.#batch;
+    batch.reset();
+    for (const { device: name, atMs, values } of messages) {
+      let device = this.fleet.get(name);
+      if (!device) {
+        const added = this.fleet.addDevice(name, {}, atMs);
+        batch.declarations.push(added.declaration);
+        device = added.device;
+      }
+      for (const [metric, value] of values) {
+        let slot = this.fleet.slotOf(device, metric);
+        if (slot < 0) {
+          const added = this.fleet.addSeries(device, metric);
+          batch.declarations.push(added.declaration);
+          slot = added.slot;
+        }
+        batch.push(this.fleet.idOfSlot(slot), slot, atMs, value, 0);
+      }
+      batch.nowMs = Math.max(batch.nowMs, atMs);
+    }
+    this.detector.step(batch);
+    this.#keep(batch);
+    return batch;
+  }
+
+  #keep(batch: Batch): void {
+    for (let row = 0; row < batch.n; row++) {
+      const { device, metric } = this.fleet.nameOf(batch.seriesId[row])!;
+      const key = `${device}/${metric}/${batch.timestampMs[row]}`;
+      expect(this.found.rows.has(key)).toBe(false);
+      this.found.rows.set(key, [batch.anomalyScore[row], batch.flags[row], batch.yhat[row], batch.yhatLower[row], batch.yhatUpper[row]]);
+    }
+    for (const event of batch.events) this.found.events.set(event.id, event);
+  }
+
+  /** What a restart from a snapshot finds: names in the order of their identities, parts and documents. */
+  restarted(): Process {
+    const next = new Process(this.found);
+    for (const device of this.fleet.devices()) {
+      next.fleet.apply({ kind: 'device', deviceId: device.id, name: device.name, tags: {}, atMs: device.firstSeenMs });
+      device.metrics.forEach((metric, i) => next.fleet.apply({ kind: 'series', seriesId: device.seriesIds[i], deviceId: device.id, metric }));
+      const mine = next.fleet.get(device.name)!;
+      this.detector.parts.forEach((part, k) => {
+        const bytes = new Uint8Array(part.bytesPerSlot);
+        const [from, to] = part.per === 'device' ? [[device.slot], [mine.slot]] : [device.slots, mine.slots];
+        const into = next.detector.parts[k];
+        into.reserve(Math.max(...to) + 1);
+        part.reserve(Math.max(...from) + 1);
+        from.forEach((slot, i) => {
+          part.write(slot, bytes, 0);
+          into.read(to[i], bytes, 0);
+        });
+      });
+      this.detector.documents.forEach((part, k) => {
+        const document: unknown = JSON.parse(JSON.stringify(part.writeDevice(device.id)));
+        if (document !== null) next.detector.documents[k].readDevice(device.id, document);
+      });
+    }
+    return next;
+  }
+}
+
+/** The messages in batches of these sizes, over and over, with a restart after so many messages. */
+function run(messages: readonly Message[], sizes: readonly number[], restartAfter = Infinity): Found {
+  const found: Found = { rows: new Map(), events: new Map() };
+  let process = new Process(found);
+  let restarted = false;
+  for (let from = 0, k = 0; from < messages.length; k++) {
+    const to = Math.min(messages.length, from + sizes[k % sizes.length]);
+    process.take(messages.slice(from, to));
+    from = to;
+    if (restarted || from < restartAfter) continue;
+    process = process.restarted();
+    restarted = true;
+  }
+  return found;
+}
+
+describe('exactness', () => {
+  it('rows and events are those of one batch, however the messages are cut and wherever the process is restarted', () => {
+    fc.assert(fc.property(
+      fc.integer({ min: 1, max: 1e6 }), fc.array(fc.integer({ min: 1, max: 120 }), { minLength: 1, maxLength: 8 }), fc.double({ min: 0, max: 1, noNaN: true }),
+      (seed, sizes, share) => {
+        const messages = makeMessages(seed, 320);
+        const whole = run(messages, [messages.length]);
+        expect(whole.events.size).toBeGreaterThan(0);
+        const cut = run(messages, sizes, share * messages.length);
+        expect([...cut.rows].sort()).toEqual([...whole.rows].sort());
+        expect([...cut.events].sort()).toEqual([...whole.events].sort());
+      }), { numRuns: 8 });
+  });
+});
