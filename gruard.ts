@@ -203,8 +203,8 @@ async function restore(parts: { journal: Journal; snapshots: Snapshots; pipeline
   positions.restore(document?.positions ?? {});
   if (document?.settings) settings.apply(inForce(document.settings, pipeline));
   let records = 0;
-  for await (const { batch, recorded } of replay({ journal, snapshots, declare: (declarations) => pipeline.declare(declarations) })) {
-    pipeline.replay(batch);
+  for await (const { batch, recorded, seen } of replay({ journal, snapshots, declare: (declarations) => pipeline.declare(declarations) })) {
+    pipeline.replay(batch, { seen, events: recorded.events });
     board.apply(recorded);
     positions.apply(recorded);
     settings.apply(recorded);

@@ -1,7 +1,7 @@
 import type { Batch, Control, Declaration, FeedbackVerdict } from './core/batch.js';
 import { Batch as BatchColumns } from './core/batch.js';
 import type { Clock } from './core/clock.js';
-import type { Detector } from './core/detector.js';
+import type { Detector, Replaying } from './core/detector.js';
 import { GruardError } from './core/errors.js';
 import type { AnomalyEvent } from './core/event.js';
 import type { Device, Fleet } from './core/fleet.js';
@@ -102,9 +102,9 @@ export class Pipeline {
   }
 
   /** Rows and controls of the journal that the state has not seen; the declarations were carried out (`declare`), and the results are in the journal already. */
-  replay(batch: Batch): void {
+  replay(batch: Batch, replaying?: Replaying): void {
     this.#options.sequencer.observe(batch);
-    this.#options.detector.step(batch);
+    this.#options.detector.step(batch, replaying);
   }
 
   /** Carries out declarations: new devices and series, and what is to be forgotten. */

@@ -1,4 +1,5 @@
 import type { Batch, Control, FeedbackVerdict } from './batch.js';
+import type { AnomalyEvent } from './event.js';
 import type { Device } from './fleet.js';
 import type { DocumentPart, StatePart } from './state.js';
 
@@ -9,6 +10,14 @@ export interface WarmUp {
   readingsLeft: number;
   /** Estimated from the learned period; null while that is unknown. Epoch ms. */
   readyAtMs: number | null;
+}
+
+/** What a replay knows of the record that it gives the detector again. */
+export interface Replaying {
+  /** Whether the state of a device has seen the record: a tick must leave such a device alone. */
+  seen: (deviceId: number) => boolean;
+  /** The events as the record holds them. Which of them became one incident was decided then: not all devices that took part are replayed. */
+  events: readonly AnomalyEvent[];
 }
 
 /**
@@ -26,7 +35,7 @@ export interface Detector {
    * A tick that finds nothing to say changes nothing, so that it need not be journaled.
    * Declares the `*` series of a device when its second metric appears (through the Fleet given at construction) and adds that declaration to the batch.
    */
-  step(batch: Batch): void;
+  step(batch: Batch, replaying?: Replaying): void;
 
   /** A retired device's slots are about to be used again: forget all. Called before Fleet forgets the device. */
   retire(device: Device): void;

@@ -1,5 +1,5 @@
 import { DEVICE_METRIC, FLAG, type Batch, type Control, type FeedbackVerdict } from '../core/batch.js';
-import type { Detector, WarmUp } from '../core/detector.js';
+import type { Detector, Replaying, WarmUp } from '../core/detector.js';
 import type { Device, Fleet } from '../core/fleet.js';
 import { shippedFile } from '../core/paths.js';
 import type { DocumentPart, StatePart } from '../core/state.js';
@@ -101,26 +101,28 @@ export class StreamDetector implements Detector {
     this.documents = [this.#events, this.#health];
   }
 
-  step(batch: Batch): void {
+  step(batch: Batch, replaying?: Replaying): void {
     this.#reserve(batch);
     for (const declaration of batch.declarations) {
       if (declaration.kind === 'retire') for (const document of this.documents) document.clearDevice(declaration.deviceId);
     }
-    for (const control of batch.controls) this.#control(control);
+    for (const control of batch.controls) this.#control(control, replaying?.seen ?? none);
+    this.#events.grouping = replaying === undefined;
     this.#rounds.split(batch, this.fleet.seriesTop);
     this.#devices.begin(batch, this.#policies);
     const { starts } = this.#rounds;
     for (let k = 0; k + 1 < starts.length; k++) this.#round(batch, starts[k], starts[k + 1]);
     this.#devices.judge(batch, (periodMs) => this.#threshold(periodMs, this.#policies.settings.falseAlarmsPerDay));
+    for (const { id, incident } of replaying?.events ?? []) this.#events.adoptIncident(id, incident);
     batch.events.push(...this.#events.takeChanged());
     batch.verdicts.push(...this.#health.takeChanged());
   }
 
-  #control(control: Control): void {
+  #control(control: Control, seen: (deviceId: number) => boolean): void {
     switch (control.kind) {
       case 'tick':
-        for (const id of this.#events.overdue(control.nowMs)) this.#feedback(id, 'accept', control.nowMs, 'accept_after');
-        this.#health.tick(this.fleet.devices(), control.nowMs);
+        for (const id of this.#events.overdue(control.nowMs, seen)) this.#feedback(id, 'accept', control.nowMs, 'accept_after');
+        this.#health.tick(this.fleet.devices(), control.nowMs, seen);
         return;
       case 'feedback':
         return this.#feedback(control.eventId, control.verdict, control.atMs, control.by);
@@ -291,6 +293,10 @@ export class StreamDetector implements Detector {
   canTakeFeedback(eventId: string, verdict: FeedbackVerdict): boolean {
     return this.#events.canTakeFeedback(eventId, verdict);
   }
+}
+
+function none(): boolean {
+  return false;
 }
 
 /** Whether a deviation is one that the policy wants to hear of. */

@@ -68,6 +68,8 @@ export class Events implements DocumentPart {
   readonly #incidents: Incidents;
   /** Copies, each as of the reading that made the news: what is told must not depend on where a batch ends. */
   #changed = new Map<string, AnomalyEvent>();
+  /** False in a replay, where incidents are those of the record: a device that took part may not be replayed. */
+  grouping = true;
 
   constructor(readonly fleet: Fleet, public settings: DetectorSettings) {
     this.#incidents = new Incidents();
@@ -150,14 +152,21 @@ export class Events implements DocumentPart {
     return { device, members };
   }
 
-  /** Open events of a device that have lasted until `atMs` longer than the settings let a fault stand against the normal. */
-  overdue(atMs: number): string[] {
+  /** Open events of a device that have lasted until `atMs` longer than the settings let a fault stand against the normal, but for devices whose state has `seen` this. */
+  overdue(atMs: number, seen: (deviceId: number) => boolean): string[] {
     if (!Number.isFinite(this.settings.acceptAfterMs)) return [];
     const ids: string[] = [];
-    for (const mine of this.#devices.values()) {
+    for (const [deviceId, mine] of this.#devices) {
+      if (seen(deviceId)) continue;
       for (const { event } of mine.open) if (atMs - event.openedMs >= this.settings.acceptAfterMs) ids.push(event.id);
     }
     return ids;
+  }
+
+  /** In a replay: the incident that the record names. */
+  adoptIncident(eventId: string, incident: string | null): void {
+    const kept = this.#find(eventId);
+    if (kept && incident !== null) kept.event.incident = incident;
   }
 
   writeDevice(deviceId: number): unknown {
@@ -178,6 +187,7 @@ export class Events implements DocumentPart {
   clearDevice(deviceId: number): void {
     const mine = this.#devices.get(deviceId);
     for (const { event } of mine ? [...mine.open, ...mine.past] : []) this.#deviceOf.delete(event.id);
+    if (mine) this.#incidents.forget(mine.open.concat(mine.past).map((kept) => kept.event));
     this.#devices.delete(deviceId);
   }
 
@@ -206,6 +216,7 @@ export class Events implements DocumentPart {
     mine.open.push(kept);
     this.#deviceOf.set(event.id, device.id);
     this.#tell(kept);
+    if (!this.grouping) return this.#incidents.remember(event);
     for (const other of this.#incidents.opened(event, this.settings.incidentDevices, Math.max(this.settings.incidentWindowMs, periodMs))) this.#changed.set(other.id, structuredClone(other));
   }
 

@@ -79,9 +79,10 @@ export class Health implements DocumentPart {
     if (nowMs > 0) this.#judgeClock(device, s, at, timestampMs, nowMs);
   }
 
-  /** Time has passed: who should have spoken by now? */
-  tick(devices: Iterable<Device>, nowMs: number): void {
+  /** Time has passed: who should have spoken by now? Devices whose state has `seen` this tick are left alone. */
+  tick(devices: Iterable<Device>, nowMs: number, seen: (deviceId: number) => boolean): void {
     for (const device of devices) {
+      if (seen(device.id)) continue;
       const s = this.arena.floats[this.arena.page(device.slot)];
       const at = this.arena.at(device.slot);
       if (s[at + MESSAGES] < KNOWN_MESSAGES) continue;

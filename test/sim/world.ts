@@ -136,8 +136,8 @@ class World {
       fleet, sequencer, detector, journal: recorder, clock: this.#time, commitDelayMs: 0, ticks: false,
       onStepped: (batch) => snapshots.touched(batch), onCommitted: () => undefined, onRetire: () => undefined,
     });
-    for await (const { sequence, batch, recorded } of replay({ journal, snapshots, declare: (declarations) => pipeline.declare(declarations) })) {
-      pipeline.replay(batch);
+    for await (const { sequence, batch, recorded, seen } of replay({ journal, snapshots, declare: (declarations) => pipeline.declare(declarations) })) {
+      pipeline.replay(batch, { seen, events: recorded.events });
       this.#compareReplay(sequence, batch, recorded);
     }
     journal.reachTo(this.#store.position);
