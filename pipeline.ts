@@ -35,6 +35,9 @@ export const BATCH_READINGS = 8192;
 /** Batches between drain and commit: one is filled while another is written. */
 const BATCHES = 3;
 const TICK_MS = 1000;
+/** A batch of so many rows says that the load is high. */
+const BUSY_ROWS = 32;
+const BUSY_FACTOR = 3;
 
 type Command = { control: Control } | { retire: string };
 
@@ -69,6 +72,9 @@ export class Pipeline {
   #work = false;
   #stopping = false;
   #firstSource = 0;
+  #lastRows = 0;
+  /** More waited than the last batch could take. */
+  #behind = false;
   /** Commits in order: what is settled when the newest batch is durable. */
   #tail: Promise<void> = Promise.resolve();
   #loop: Promise<void> | undefined;
@@ -168,15 +174,17 @@ export class Pipeline {
     }
   }
 
+  /**
+   * Waits for work, and then a moment for company: larger batches cost less. Under load the moment is longer, since then it is spent on many readings;
+   * where more waits than a batch takes, there is none.
+   */
   async #somethingToDo(): Promise<void> {
     if (!this.#work && !this.#anythingWaits() && !this.#stopping) {
       await new Promise<void>((resolve) => { this.#woken = resolve; });
       this.#woken = undefined;
-      // A reading that comes alone waits a moment for company: larger batches cost less.
-      if (this.#options.commitDelayMs > 0 && !this.#stopping) {
-        await new Promise((resolve) => setTimeout(resolve, this.#options.commitDelayMs));
-      }
     }
+    const delayMs = this.#options.commitDelayMs * (this.#lastRows >= BUSY_ROWS ? BUSY_FACTOR : 1);
+    if (delayMs > 0 && !this.#behind && !this.#stopping) await new Promise((resolve) => setTimeout(resolve, delayMs));
     this.#work = false;
   }
 
@@ -205,6 +213,8 @@ export class Pipeline {
     batch.nowMs = this.nowMs;
     this.#positions(batch);
     this.readings += batch.n;
+    this.#lastRows = batch.n;
+    this.#behind = this.#sources.some((source) => source.waiting > 0);
     this.batches++;
     return tickets;
   }

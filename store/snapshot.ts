@@ -202,7 +202,7 @@ export class Snapshots {
   async stop(mostMs = 3000): Promise<void> {
     this.#stop.abort();
     await this.#loop;
-    await Promise.race([this.round().catch(() => undefined), this.#sleep(mostMs)]);
+    if (mostMs > 0) await Promise.race([this.round().catch(() => undefined), this.#sleep(mostMs)]);
   }
 
   /** Writes what has changed. Rejects where the disk does not take it; nothing is lost then, a restart just replays more. */
