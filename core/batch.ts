@@ -65,7 +65,7 @@ export class Batch {
 
   declarations: Declaration[] = [];
   controls: Control[] = [];
-  /** Whole events, each as it stands after this batch: an upsert by id. */
+  /** Whole events, each as it stood at its latest news in this batch: an upsert by id. */
   events: AnomalyEvent[] = [];
   /** Whole verdicts, each as it stands after this batch: an upsert by id. */
   verdicts: HealthVerdict[] = [];

@@ -4,8 +4,11 @@ import { Batch } from '../core/batch.js';
 import type { Replaying } from '../core/detector.js';
 import type { AnomalyEvent } from '../core/event.js';
 import { Fleet } from '../core/fleet.js';
+import { shippedFile } from '../core/paths.js';
 import { gaussian, seededRandom } from '../core/random.js';
+import { openBackend, type Backend } from './backends/index.js';
 import { StreamDetector } from './detector.js';
+import { readWeights } from './weights.js';
 
 const START_MS = Date.UTC(2024, 0, 1);
 const PERIOD_MS = 60_000;
@@ -46,10 +49,12 @@ function makeMessages(seed: number, rounds: number): Message[] {
 /** One process: what is known of it goes into `found`. */
 class Process {
   readonly fleet = new Fleet();
-  readonly detector = new StreamDetector(this.fleet, null, { settings: SETTINGS });
+  readonly detector: StreamDetector;
   readonly #batch = new Batch(16_384);
 
-  constructor(readonly found: Found) {}
+  constructor(readonly found: Found, readonly openBackend: () => Backend | null = () => null) {
+    this.detector = new StreamDetector(this.fleet, openBackend(), { settings: SETTINGS });
+  }
 
   take(messages: readonly Message[], replaying?: Replaying): void {
     const batch = this.#batch;
@@ -88,7 +93,7 @@ class Process {
 
   /** What a restart from a snapshot finds: names in the order of their identities, parts and documents. */
   restarted(): Process {
-    const next = new Process(this.found);
+    const next = new Process(this.found, this.openBackend);
     for (const device of this.fleet.devices()) {
       next.fleet.apply({ kind: 'device', deviceId: device.id, name: device.name, tags: {}, atMs: device.firstSeenMs });
       device.metrics.forEach((metric, i) => next.fleet.apply({ kind: 'series', seriesId: device.seriesIds[i], deviceId: device.id, metric }));
@@ -114,9 +119,9 @@ class Process {
 }
 
 /** The messages in batches of these sizes, over and over, with a restart after so many messages. */
-function run(messages: readonly Message[], sizes: readonly number[], restartAfter = Infinity): Found {
+function run(messages: readonly Message[], sizes: readonly number[], restartAfter = Infinity, openBackend?: () => Backend | null): Found {
   const found: Found = { rows: new Map(), events: new Map() };
-  let process = new Process(found);
+  let process = new Process(found, openBackend);
   let restarted = false;
   for (let from = 0, k = 0; from < messages.length; k++) {
     const to = Math.min(messages.length, from + sizes[k % sizes.length]);
@@ -141,6 +146,17 @@ describe('exactness', () => {
         expect([...cut.rows].sort()).toEqual([...whole.rows].sort());
         expect([...cut.events].sort()).toEqual([...whole.events].sort());
       }), { numRuns: 6 });
+  });
+
+  it('holds with the network, which steps the series of a batch together', async () => {
+    const network = await readWeights(shippedFile('model/weights/default.safetensors'));
+    const opened = await Promise.all([1, 2, 3].map(() => openBackend('wasm', network)));
+    const messages = makeMessages(3, 320);
+    const whole = run(messages, [messages.length], Infinity, () => opened.pop()!);
+    const cut = run(messages, [1, 7, 50], 500, () => opened.pop()!);
+    expect(cut.rows).toEqual(new Map([...cut.rows.keys()].map((key) => [key, whole.rows.get(key)])));
+    expect(cut.rows.size).toBe(whole.rows.size);
+    expect(cut.events).toEqual(whole.events);
   });
 
   it('a replayed tick leaves a device alone whose state has seen it', () => {
