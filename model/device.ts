@@ -80,7 +80,7 @@ export class DeviceJudge {
 
   /**
    * Rows first .. end - 1 are one message of the device. Messages of one device with one timestamp that follow each other (a topic for each metric) cannot be told
-   * apart here and count as one: only then does it matter for the device as a whole whether a batch ends between them. Series and their events are not concerned.
+   * apart here and count as one: only then does it matter for the device as a whole whether a batch ends between them; the scores of its series do not change.
    */
   #message(batch: Batch, device: Device, first: number, end: number, thresholdAt: (periodMs: number) => number): void {
     for (let row = first; row < end; row++) if ((batch.flags[row] & (FLAG.LATE | FLAG.DEVICE)) === 0) this.joint.note(device, batch.slot[row]);
