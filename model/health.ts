@@ -159,7 +159,8 @@ export class Health implements DocumentPart {
   #judgeClock(device: Device, s: Float64Array, at: number, timestampMs: number, nowMs: number): void {
     const behind = nowMs - timestampMs;
     s[at + AHEAD] = behind < -FUTURE_MS ? s[at + AHEAD] + 1 : 0;
-    const steady = behind > PAST_MS && Math.abs(behind - s[at + OFFSET]) < 0.1 * behind;
+    // A clock that is behind stays as far behind; a backlog that is sent all at once comes nearer by a period with each message.
+    const steady = behind > PAST_MS && Math.abs(behind - s[at + OFFSET]) < 0.5 * s[at + FAST_PERIOD];
     s[at + BEHIND] = steady ? s[at + BEHIND] + 1 : 0;
     s[at + OFFSET] = behind;
     const skewed = s[at + AHEAD] >= 3 || s[at + BEHIND] >= SKEWED_MESSAGES;
