@@ -48,11 +48,18 @@ function nodeHeaders(): string {
   return found;
 }
 
+/** npm takes an optional package away again when its install script fails: brings it back without running the script. */
+function unpack(): void {
+  console.log('build:tensorflow: unpacking @tensorflow/tfjs-node');
+  const npm = spawnSync('npm', ['install', '--ignore-scripts', '--no-save', '--no-audit', '--no-fund', '@tensorflow/tfjs-node@4.22.0'], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
+  if (npm.status !== 0 || !existsSync(addon)) fail('@tensorflow/tfjs-node could not be unpacked');
+}
+
 function requirePlatform(): void {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     fail(`builds on linux-x64 only, and this is ${process.platform}-${process.arch}; gruard runs on its WASM kernel without it`);
   }
-  if (!existsSync(addon)) fail('@tensorflow/tfjs-node is not unpacked: run `npm install --ignore-scripts --no-save @tensorflow/tfjs-node@4.22.0`');
+  if (!existsSync(addon)) unpack();
   const needs: Record<string, string> = { mvn: 'maven', unzip: 'unzip', 'g++': 'g++', make: 'make', python3: 'python3' };
   const missing = Object.keys(needs).filter((tool) => spawnSync(tool, ['--version']).error);
   if (missing.length > 0) {
