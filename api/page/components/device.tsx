@@ -1,13 +1,13 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { EventCard } from './event-card.js';
+import { useLiveRows } from './live-rows.js';
 import { SeriesPanel } from './series-panel.js';
 import { ApiError, call, devicePath, tokenNeeded } from '../client.js';
-import { ChartGroup, type ChartPoint, type Range } from '../chart.js';
+import { ChartGroup, type Range } from '../chart.js';
 import { feed, loadHistory, nowMs, upsertEvent } from '../fleet-state.js';
 import { ago, clock, near, sentence } from '../format.js';
 import { deviceHref, fleetHref } from '../route.js';
-import { LiveStream } from '../stream.js';
-import type { AnomalyEvent, DeviceDetail, LivePoint } from '../types.js';
+import type { AnomalyEvent, DeviceDetail } from '../types.js';
 
 const MINUTE = 60_000;
 const RANGES: [string, number][] = [['1 h', 60], ['6 h', 360], ['24 h', 1440], ['3 d', 4320], ['7 d', 10_080]].map(([label, minutes]) => [label as string, (minutes as number) * MINUTE]);
@@ -15,11 +15,6 @@ const DEFAULT_MS = 360 * MINUTE;
 const REFRESH_MS = 5000;
 /** Panels that are open from the start. */
 const OPEN_PANELS = 4;
-
-export interface LiveRows {
-  rows: Map<string, ChartPoint[]>;
-  stream: LiveStream | null;
-}
 
 export function DevicePage({ name, eventId }: { name: string; eventId: string | null }) {
   const { device, missing } = useDevice(name);
@@ -137,31 +132,6 @@ function useEvent(id: string | null): AnomalyEvent | null {
   }, [id]);
   return held?.kind === 'anomaly' ? held.event : null;
 }
-
-/** Readings of the device as they come; the newest of each message wakes the page. */
-function useLiveRows(name: string): { rows: LiveRows; newestMs: number } {
-  const rows = useRef<LiveRows>({ rows: new Map(), stream: null }).current;
-  const [newestMs, setNewestMs] = useState(0);
-  useEffect(() => {
-    const stream = new LiveStream(`v1/stream?device=${encodeURIComponent(name)}`, (type, data) => {
-      if (type !== 'readings') return;
-      for (const row of (data as { rows: LivePoint[] }).rows) {
-        const point = pointOf(row);
-        const held = rows.rows.get(row.metric);
-        if (held) held.push(point);
-        else rows.rows.set(row.metric, [point]);
-        setNewestMs((newest) => Math.max(newest, point.timestampMs));
-      }
-    });
-    rows.stream = stream;
-    return () => stream.close();
-  }, [name]);
-  return { rows, newestMs };
-}
-
-const pointOf = (row: LivePoint): ChartPoint => ({
-  timestampMs: Date.parse(row.timestamp), actual: row.actual, yhat: row.yhat, yhatLower: row.yhat_lower, yhatUpper: row.yhat_upper, anomalyScore: row.anomaly_score,
-});
 
 function useEscape(action: (() => void) | null): void {
   const latest = useRef(action);

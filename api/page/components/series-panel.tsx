@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import type { LiveRows } from './device.js';
+import type { LiveRows } from './live-rows.js';
 import { call, seriesPath } from '../client.js';
 import { SeriesChart, type ChartGroup, type ChartPoint, type ChartSpan, type Range } from '../chart.js';
 import { itemsOf, nowMs } from '../fleet-state.js';
@@ -11,8 +11,6 @@ import type { DeviceDetail, List, Point } from '../types.js';
 const PAGE = 1000;
 /** Readings shown at the most; of a longer range, the newest. */
 const MOST_PAGES = 10;
-/** Held live readings beyond which the oldest are let go. */
-const LIVE_KEPT = 20_000;
 
 interface Props {
   device: string;
@@ -141,8 +139,7 @@ function usePoints(device: string, metric: string, range: Range, live: LiveRows)
     return () => abort.abort();
   }, [connections]);
   const fresh = live.rows.get(metric);
-  if (fresh && fresh.length > LIVE_KEPT) fresh.splice(0, fresh.length - LIVE_KEPT);
-  const points = useMemo(() => (fresh ? merge(held.points, fresh) : held.points), [held.points, fresh?.length, range.maxMs]);
+  const points = useMemo(() => (fresh ? merge(held.points, fresh) : held.points), [held.points, live.received, range.maxMs]);
   return { points, problem, cut: held.cut };
 }
 
