@@ -10,6 +10,8 @@ export const FLAG = {
   IN_EVENT: 4,
   /** The row of the device as a whole (metric `*`): no value of its own. */
   DEVICE: 8,
+  /** The first row of a message, where messages must be told apart wherever a batch ends (`mode: cluster`). */
+  FIRST: 16,
 } as const;
 
 /** The metric name of the row that scores a device as a whole. No source may use it as a metric. */
@@ -72,6 +74,8 @@ export class Batch {
   positions: SourcePosition[] = [];
   /** The detector's "now" for this batch: the wall clock, or the watermark of sources with `time: event`. Epoch milliseconds. */
   nowMs = 0;
+  /** [capacity] "now" of each row, where time passes within a batch (`mode: cluster`, whose results must not depend on where a batch ends); else `nowMs` is that of all rows. */
+  rowNowMs: Float64Array | undefined;
 
   constructor(capacity: number) {
     this.capacity = capacity;

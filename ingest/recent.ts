@@ -19,6 +19,23 @@ export class RecentReadings {
     this.#next = new Uint8Array(buckets);
   }
 
+  /** All that is remembered, as bytes of this machine's order; what `restore` takes. */
+  save(): Uint8Array {
+    const entries = new Uint8Array(this.#entries.buffer);
+    const bytes = new Uint8Array(entries.length + this.#next.length);
+    bytes.set(entries);
+    bytes.set(this.#next, entries.length);
+    return bytes;
+  }
+
+  /** Of as many buckets; bytes of another size are not taken. */
+  restore(bytes: Uint8Array): void {
+    const size = this.#entries.byteLength;
+    if (bytes.length !== size + this.#next.length) return;
+    new Uint8Array(this.#entries.buffer).set(bytes.subarray(0, size));
+    this.#next.set(bytes.subarray(size));
+  }
+
   add(seriesId: number, timestampMs: number, value: number): void {
     const bucket = this.#bucket(seriesId, timestampMs);
     const way = this.#next[bucket];

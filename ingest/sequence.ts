@@ -15,6 +15,10 @@ export interface SequencerOptions {
   time: 'wall' | 'event';
   /** Readings before this are refused: a device that has not set its clock. Epoch ms; default 2000-01-01. */
   earliestMs?: number;
+  /** Sets FLAG.FIRST on the first row of each message. */
+  markMessages?: boolean;
+  /** What is remembered of recent readings; one's own where it must be kept in a snapshot. */
+  recent?: RecentReadings;
 }
 
 const YEAR_2000_MS = 946_684_800_000;
@@ -35,7 +39,8 @@ export class Sequencer implements ReadingSink {
   readonly #clock: Clock;
   readonly #event: boolean;
   readonly #earliestMs: number;
-  readonly #recent = new RecentReadings();
+  readonly #recent: RecentReadings;
+  readonly #mark: number;
   #batch!: Batch;
   /** Rows that the detector may still add to the batch: one for each message of a device with several metrics. */
   #deviceRows = 0;
@@ -47,6 +52,8 @@ export class Sequencer implements ReadingSink {
   #timestampMs = 0;
   /** The message had no timestamp: it may be moved past the last reading. */
   #stamped = false;
+  /** FLAG.FIRST until its first row, where messages are marked. */
+  #first = 0;
   /** Where in `device.metrics` the next metric probably is: messages repeat their order. */
   #hint = 0;
 
@@ -57,6 +64,8 @@ export class Sequencer implements ReadingSink {
     this.#clock = options.clock;
     this.#event = options.time === 'event';
     this.#earliestMs = options.earliestMs ?? YEAR_2000_MS;
+    this.#recent = options.recent ?? new RecentReadings();
+    this.#mark = options.markMessages ? FLAG.FIRST : 0;
   }
 
   /** The batch to fill from here on. */
@@ -90,6 +99,7 @@ export class Sequencer implements ReadingSink {
     this.#device = device;
     this.#deviceName = deviceName;
     this.#timestampMs = timestampMs;
+    this.#first = this.#mark;
     this.#hint = 0;
     this.#tags = tags;
     if (tags !== undefined && device !== undefined) this.#retag(device, tags);
@@ -118,7 +128,8 @@ export class Sequencer implements ReadingSink {
       else flags = FLAG.LATE;
     }
     const seriesId = this.#fleet.idOfSlot(slot);
-    batch.push(seriesId, slot, timestampMs, value, flags);
+    batch.push(seriesId, slot, timestampMs, value, flags | this.#first);
+    this.#first = 0;
     this.#recent.add(seriesId, timestampMs, value);
     if (flags === 0) state.set(slot, timestampMs, value);
     this.#intake.accepted++;

@@ -73,7 +73,8 @@ export class DeviceJudge {
       const device = this.fleet.deviceOfSlot(batch.slot[row]);
       const first = row;
       const atMs = batch.timestampMs[row];
-      while (row < n && batch.timestampMs[row] === atMs && this.fleet.deviceOfSlot(batch.slot[row]) === device) row++;
+      do row++;
+      while (row < n && batch.timestampMs[row] === atMs && (batch.flags[row] & FLAG.FIRST) === 0 && this.fleet.deviceOfSlot(batch.slot[row]) === device);
       if (device) this.#message(batch, device, first, row, thresholdAt);
     }
   }
@@ -100,7 +101,7 @@ export class DeviceJudge {
       if (several) this.joint.observe(device, batch.slot[row], this.#v[row], this.#z[row]);
     }
     if (judged === 0) return;
-    this.health.message(device, atMs, batch.nowMs);
+    this.health.message(device, atMs, batch.rowNowMs?.[first] ?? batch.nowMs);
     if (several) this.#whole(batch, device, atMs, score, warming === judged, thresholdAt);
   }
 
