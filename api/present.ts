@@ -80,6 +80,7 @@ export const point = (p: SeriesPoint): Static<typeof Point> => {
     anomaly_score: finite(p.anomalyScore),
     scored: p.scored,
     in_event: p.inEvent,
+    revised: p.revised,
   };
 };
 

@@ -29,7 +29,7 @@ function readerOf(config: Config): Pick<ResultReader, 'querySeries'> {
       const where = query({ name: device, metric, start: startMs, end: endMs, limit, cursor });
       const page: Listing<{ timestamp: string; actual: number | null }> = await ask(config, `/v1/devices/-/series/-?${where}`);
       const items = page.items.map(({ timestamp, actual }) => ({
-        timestampMs: Date.parse(timestamp), actual, yhat: null, yhatLower: null, yhatUpper: null, anomalyScore: null, scored: true, inEvent: false,
+        timestampMs: Date.parse(timestamp), actual, yhat: null, yhatLower: null, yhatUpper: null, anomalyScore: null, scored: true, inEvent: false, revised: false,
       }));
       return { items, nextCursor: page.next_cursor };
     },

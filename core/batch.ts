@@ -10,6 +10,8 @@ export const FLAG = {
   IN_EVENT: 4,
   /** The row of the device as a whole (metric `*`): no value of its own. */
   DEVICE: 8,
+  /** In a result store only, never in the journal: a late reading came for the same time as a scored one (SeriesPoint.revised). */
+  REVISED: 16,
   /** The first row of a message, where messages must be told apart wherever a batch ends (`mode: cluster`). */
   FIRST: 16,
 } as const;

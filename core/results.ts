@@ -18,6 +18,10 @@ export interface SeriesPoint {
   /** False for a late reading, which was stored but not scored. */
   scored: boolean;
   inEvent: boolean;
+  /**
+   * True where a late reading came for the time of a scored one. The value is that of the reading that came last; forecast and score are those of the one that was scored, and are never made anew.
+   */
+  revised: boolean;
 }
 
 export interface SeriesQuery {
@@ -70,6 +74,8 @@ export interface ResultStore extends ResultReader {
   position(): Promise<number>;
   /** Throws where the store is not there; the caller keeps the batch and tries again. */
   write(batch: Batch, names: SeriesNames, position: number): Promise<void>;
+  /** What the store's buffers take in this process, as of the last few seconds; absent where a server of its own keeps them. */
+  readonly memoryBytes?: number;
   /** Removes readings older than `beforeMs`, and resolved events and verdicts that ended before it. Returns the readings removed, where known. */
   expire(beforeMs: number): Promise<number>;
   close(): Promise<void>;

@@ -25,7 +25,7 @@ export interface ExportOptions {
 const PAGE_POINTS = 10_000;
 
 /**
- * Writes readings with their results to a file: `timestamp,device,metric,actual,yhat,yhat_lower,yhat_upper,anomaly_score,in_event`, by device, metric and time; timestamps
+ * Writes readings with their results to a file: `timestamp,device,metric,actual,yhat,yhat_lower,yhat_upper,anomaly_score,in_event,revised`, by device, metric and time; timestamps
  * are RFC 3339 in UTC (in Parquet: TIMESTAMP), empty where there is no value; names that a spreadsheet would take for a formula begin with an apostrophe in CSV (csv.ts). The file appears whole or not at all. Returns its rows.
  * Throws FILE_UNREADABLE where the file cannot be written, USAGE for Parquet from InfluxDB, STORE_*.
  */
@@ -53,7 +53,7 @@ async function copyFromEmbedded(store: EmbeddedStore, options: ExportOptions, pa
     const copied = await connection.runAndReadAll(`
       COPY (
         SELECT ${csv ? `strftime(epoch_ms(timestamp_ms), '%Y-%m-%dT%H:%M:%S.%gZ')` : 'epoch_ms(timestamp_ms)'} AS "timestamp", ${csv ? `${csvNameSql('device')} AS device, ${csvNameSql('metric')} AS metric` : 'device, metric'}, actual, yhat, yhat_lower, yhat_upper,
-          anomaly_score, ${csv ? '((flags & 4) <> 0)::INTEGER' : '(flags & 4) <> 0'} AS in_event
+          anomaly_score, ${csv ? '((flags & 4) <> 0)::INTEGER' : '(flags & 4) <> 0'} AS in_event, ${csv ? '((flags & 17) = 16)::INTEGER' : '(flags & 17) = 16'} AS revised
         FROM readings JOIN series ON series.id = readings.series_id ${filters.length === 0 ? '' : `WHERE ${filters.map(([condition]) => condition).join(' AND ')}`}
         ORDER BY series.device, series.metric, timestamp_ms
       ) TO '${path.replaceAll(`'`, `''`)}' (FORMAT ${csv ? 'csv, HEADER' : 'parquet, COMPRESSION zstd'})`, values);
@@ -67,7 +67,7 @@ async function csvFromInflux(store: InfluxStore, options: ExportOptions, path: s
   if (options.format !== 'csv') throw new GruardError('USAGE', 'Parquet is written from the embedded store alone: take --format csv');
   let rows = 0;
   async function* lines(): AsyncIterable<string> {
-    yield 'timestamp,device,metric,actual,yhat,yhat_lower,yhat_upper,anomaly_score,in_event\n';
+    yield 'timestamp,device,metric,actual,yhat,yhat_lower,yhat_upper,anomaly_score,in_event,revised\n';
     for (const { device, metric } of await store.series()) {
       if ((options.device ?? device) !== device || (options.metric ?? metric) !== metric) continue;
       const name = `${csvName(device)},${csvName(metric)}`;
@@ -85,6 +85,6 @@ async function csvFromInflux(store: InfluxStore, options: ExportOptions, path: s
 }
 
 function csvLine(name: string, point: SeriesPoint): string {
-  const { timestampMs, actual, yhat, yhatLower, yhatUpper, anomalyScore, inEvent } = point;
-  return `${new Date(timestampMs).toISOString()},${name},${actual ?? ''},${yhat ?? ''},${yhatLower ?? ''},${yhatUpper ?? ''},${anomalyScore ?? ''},${inEvent ? 1 : 0}\n`;
+  const { timestampMs, actual, yhat, yhatLower, yhatUpper, anomalyScore, inEvent, revised } = point;
+  return `${new Date(timestampMs).toISOString()},${name},${actual ?? ''},${yhat ?? ''},${yhatLower ?? ''},${yhatUpper ?? ''},${anomalyScore ?? ''},${inEvent ? 1 : 0},${revised ? 1 : 0}\n`;
 }

@@ -49,7 +49,7 @@ describe('export', () => {
     for (const hostile of HOSTILE_NAMES) expect(all.filter((row) => row.device.replace(/^'/, '') === hostile && row.metric.replace(/^'/, '') === hostile), JSON.stringify(hostile)).toHaveLength(1);
     expect(all.filter((row) => /^[=+\-@]/.test(row.device))).toEqual([]);
     expect(all.find((row) => row.device === 'd1' && row.timestamp === '2026-01-01T00:00:00.100Z')).toEqual({
-      timestamp: '2026-01-01T00:00:00.100Z', device: 'd1', metric: 'temperature', actual: String(1 / 7), yhat: String(1 / 7 + 0.1), yhat_lower: String(1 / 7 + 0.1 - 1), yhat_upper: String(1 / 7 + 0.1 + 1), anomaly_score: '0.25', in_event: '0' });
+      timestamp: '2026-01-01T00:00:00.100Z', device: 'd1', metric: 'temperature', actual: String(1 / 7), yhat: String(1 / 7 + 0.1), yhat_lower: String(1 / 7 + 0.1 - 1), yhat_upper: String(1 / 7 + 0.1 + 1), anomaly_score: '0.25', in_event: '0', revised: '0' });
     expect(existsSync(`${path}.part`)).toBe(false);
   });
 
@@ -112,7 +112,7 @@ describe.skipIf(!findInfluxd())('migrate to a real influxd (skipped where it is 
     const [a, b] = [join(dir, 'a.csv'), join(dir, 'b.csv')];
     await exportReadings(embedded, { path: a, format: 'csv' });
     expect(await exportReadings(influx, { path: b, format: 'csv' })).toBe(records(a).length);
-    const sorted = (path: string): unknown[] => records(path).map((row) => [row.device, row.metric, row.timestamp, ...['actual', 'yhat', 'yhat_lower', 'yhat_upper', 'anomaly_score'].map((key) => (row[key] === '' ? null : Number(row[key]))), row.in_event]).sort((x, y) => (JSON.stringify(x) < JSON.stringify(y) ? -1 : 1));
+    const sorted = (path: string): unknown[] => records(path).map((row) => [row.device, row.metric, row.timestamp, ...['actual', 'yhat', 'yhat_lower', 'yhat_upper', 'anomaly_score'].map((key) => (row[key] === '' ? null : Number(row[key]))), row.in_event, row.revised]).sort((x, y) => (JSON.stringify(x) < JSON.stringify(y) ? -1 : 1));
     expect(sorted(b)).toEqual(sorted(a));
     await expect(exportReadings(influx, { path: b, format: 'parquet' })).rejects.toMatchObject({ code: 'USAGE' });
   });

@@ -48,7 +48,7 @@ describe('storeHistory', () => {
         asked.push(cursor);
         const start = cursor === undefined ? 0 : Number(cursor);
         const items = [0, 1].map((i) => ({
-          timestampMs: 1000 * (start + i), actual: i === 1 && start === 2 ? null : start + i, yhat: null, yhatLower: null, yhatUpper: null, anomalyScore: null, scored: true, inEvent: false,
+          timestampMs: 1000 * (start + i), actual: i === 1 && start === 2 ? null : start + i, yhat: null, yhatLower: null, yhatUpper: null, anomalyScore: null, scored: true, inEvent: false, revised: false,
         }));
         return { items, nextCursor: start < 4 ? String(start + 2) : null };
       },

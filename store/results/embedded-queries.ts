@@ -139,6 +139,7 @@ function pointOf(row: Row): SeriesPoint {
     anomalyScore: row.anomaly_score as number | null,
     scored: (flags & FLAG.LATE) === 0,
     inEvent: (flags & FLAG.IN_EVENT) !== 0,
+    revised: (flags & FLAG.REVISED) !== 0 && (flags & FLAG.LATE) === 0,
   };
 }
 

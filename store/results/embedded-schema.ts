@@ -24,7 +24,7 @@ const TABLES = `
   CREATE TABLE IF NOT EXISTS verdicts (
     id VARCHAR PRIMARY KEY, device VARCHAR NOT NULL, metric VARCHAR, kind VARCHAR NOT NULL, since_ms BIGINT NOT NULL, until_ms BIGINT, reason VARCHAR NOT NULL);
   CREATE OR REPLACE VIEW results AS
-    SELECT epoch_ms(timestamp_ms) AS "timestamp", device, metric, actual, yhat, yhat_lower, yhat_upper, anomaly_score, (flags & 4) <> 0 AS in_event
+    SELECT epoch_ms(timestamp_ms) AS "timestamp", device, metric, actual, yhat, yhat_lower, yhat_upper, anomaly_score, (flags & 4) <> 0 AS in_event, (flags & 17) = 16 AS revised
     FROM readings JOIN series ON series.id = readings.series_id;
   CREATE TEMP TABLE IF NOT EXISTS staged (
     series_id UINTEGER NOT NULL, timestamp_ms BIGINT NOT NULL, actual DOUBLE,
@@ -34,7 +34,7 @@ const TABLES = `
 export interface EmbeddedOptions {
   /** The database file; `:memory:` keeps nothing. */
   path: string;
-  /** What DuckDB may take for its buffers. */
+  /** What DuckDB may take for its buffers: blocks that it has read or written stay there until this is full. The system's file cache has them as well, so little is enough. */
   memoryLimitMb?: number;
   /** One is the cheapest for a stream of small transactions (half the CPU time of two, measured); queries over months gain from more. */
   threads?: number;
@@ -57,7 +57,7 @@ export async function openDatabase(options: EmbeddedOptions): Promise<Database> 
   try {
     if (options.path !== ':memory:') mkdirSync(dirname(options.path), { recursive: true });
     instance = await DuckDBInstance.create(options.path, {
-      memory_limit: `${options.memoryLimitMb ?? 512}MB`,
+      memory_limit: `${options.memoryLimitMb ?? 128}MB`,
       threads: String(options.threads ?? 1),
       // Nothing is fetched from the network, whatever a query names.
       autoinstall_known_extensions: 'false',

@@ -1,5 +1,6 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import type { Batch } from '../../core/batch.js';
+import { systemClock } from '../../core/clock.js';
 import { GruardError } from '../../core/errors.js';
 import type { AnomalyEvent, HealthVerdict } from '../../core/event.js';
 import type { EventQuery, Page, ResultStore, SeriesNames, SeriesPoint, SeriesQuery } from '../../core/results.js';
@@ -17,6 +18,8 @@ const UPSERT_VERDICTS = `
   INSERT OR REPLACE INTO verdicts SELECT unnest(from_json($rows, '[{"id":"VARCHAR","device":"VARCHAR","metric":"VARCHAR","kind":"VARCHAR",
     "sinceMs":"BIGINT","untilMs":"BIGINT","reason":"VARCHAR"}]'), recursive := true)`;
 
+const MEASURE_MS = 5000;
+
 /**
  * The result store in one file, with no server: DuckDB. A batch and the journal position go in one transaction, so that a kill leaves the store
  * exactly after some batch; what is committed is seen by the next query.
@@ -27,6 +30,8 @@ export class EmbeddedStore implements ResultStore {
   #readings: ReadingsWriter | undefined;
   #queries: EmbeddedQueries | undefined;
   #closed = false;
+  #memoryBytes = 0;
+  #measuredMs = -Infinity;
   /** Writes, expiry and closing go one after another on the writing connection. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -65,11 +70,25 @@ export class EmbeddedStore implements ResultStore {
         setPosition.bind([position]);
         await setPosition.run();
         await commit.run();
+        await this.#measure(writer);
       } catch (error) {
         await this.#undo(database, error);
         throw error;
       }
     });
+  }
+
+  get memoryBytes(): number {
+    return this.#memoryBytes;
+  }
+
+  /** Blocks of the file stay in memory up to `memoryLimitMb`, so this grows with what is written, and then stops. */
+  async #measure(writer: DuckDBConnection): Promise<void> {
+    const nowMs = systemClock.nowMs();
+    if (nowMs - this.#measuredMs < MEASURE_MS) return;
+    this.#measuredMs = nowMs;
+    const rows = await writer.runAndReadAll('SELECT sum(memory_usage_bytes)::DOUBLE FROM duckdb_memory()');
+    this.#memoryBytes = rows.getRows()[0][0] as number;
   }
 
   expire(beforeMs: number): Promise<number> {

@@ -5,7 +5,7 @@ import { encodeName, INFLUX_MAX_MS, MEASUREMENT, queryLiteral } from './line.js'
 import type { ListCursor } from './paging.js';
 import { checkedLimit, decodeListCursor, MAX_LIMIT, pageOfList, pageOfSeries, planSeries } from './paging.js';
 
-const POINT_FIELDS = 'actual, yhat, yhat_lower, yhat_upper, anomaly_score, in_event';
+const POINT_FIELDS = 'actual, yhat, yhat_lower, yhat_upper, anomaly_score, in_event, revised';
 
 /** The queries of the InfluxDB store, with the answers of the embedded one. Text from a user goes in as a literal of line.ts alone. */
 export class InfluxQueries implements ResultReader {
@@ -96,6 +96,8 @@ function pointOf(row: InfluxRow): SeriesPoint {
     anomalyScore: row.anomaly_score as number | null,
     scored: row.anomaly_score !== null,
     inEvent: row.in_event === true,
+    // A late reading says so wherever it is written; it revises only what was scored.
+    revised: row.revised === true && row.anomaly_score !== null,
   };
 }
 
@@ -109,7 +111,7 @@ function mergedByTime(points: SeriesPoint[]): SeriesPoint[] {
       continue;
     }
     const [scored, other] = point.scored ? [point, last] : [last, point];
-    merged[merged.length - 1] = { ...scored, actual: scored.actual ?? other.actual };
+    merged[merged.length - 1] = { ...scored, actual: scored.actual ?? other.actual, revised: scored.revised || other.revised };
   }
   return merged;
 }

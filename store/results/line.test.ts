@@ -54,11 +54,11 @@ describe('names in line protocol', () => {
     const lines = new ReadingLines();
     const names = { nameOf: () => ({ device: 'd', metric: 'm', tags }) };
     lines.begin(batch, names);
-    expect(lines.lineOf(batch, 0)).toBe('gruard_readings,device=d,metric=m,line=1 actual=1 5\n');
+    expect(lines.lineOf(batch, 0)).toBe('gruard_readings,device=d,metric=m,line=1 actual=1,revised=t 5\n');
     tags.line = '2';
     batch.declarations = [{ kind: 'tags', deviceId: 1, tags }];
     lines.begin(batch, names);
-    expect(lines.lineOf(batch, 0)).toBe('gruard_readings,device=d,metric=m,line=2 actual=1 5\n');
+    expect(lines.lineOf(batch, 0)).toBe('gruard_readings,device=d,metric=m,line=2 actual=1,revised=t 5\n');
   });
 });
 

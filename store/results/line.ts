@@ -62,7 +62,7 @@ export function seriesPrefix(device: string, metric: string, tags: Readonly<Reco
 /** The prefixes of a million series would be 100 MB; past this number they are made anew. */
 const MAX_PREFIXES = 200_000;
 
-/** Turns the rows of batches into lines. A number that is not finite is left out; late rows have their value alone, since they were not scored. */
+/** Turns the rows of batches into lines. A number that is not finite is left out; late rows have their value and `revised`, since they were not scored. */
 export class ReadingLines {
   readonly #prefixes = new Map<number, string>();
   #names: SeriesNames | undefined;
@@ -88,6 +88,7 @@ export class ReadingLines {
       fields = add(fields, 'yhat_upper=', batch.yhatUpper[row]);
       if ((flags & FLAG.IN_EVENT) !== 0) fields += fields === '' ? 'in_event=t' : ',in_event=t';
     }
+    if ((flags & (FLAG.LATE | FLAG.REVISED)) !== 0 && fields !== '') fields += ',revised=t';
     // What int64 nanoseconds cannot hold would be refused for ever, and all behind it.
     if (fields === '' || !(Math.abs(batch.timestampMs[row]) <= INFLUX_MAX_MS)) return '';
     const prefix = this.#prefix(batch.seriesId[row]);

@@ -259,7 +259,7 @@ export class FakeService implements GruardService {
     }
     let series = device.series.find((s) => s.metric === metric);
     if (!series) device.series.push(series = { metric, base: 0, daily: 0, noise: 1, seed: 0, own: [] });
-    series.own?.push({ timestampMs, actual: value, yhat: null, yhatLower: null, yhatUpper: null, anomalyScore: 0, scored: true, inEvent: false });
+    series.own?.push({ timestampMs, actual: value, yhat: null, yhatLower: null, yhatUpper: null, anomalyScore: 0, scored: true, inEvent: false, revised: false });
     for (const { device: watched, listener } of this.#listeners) {
       if (watched === name) listener({ type: 'readings', id: String(++this.#lastId), device: name, rows: [{ metric, ...series.own![series.own!.length - 1] }] });
     }
@@ -287,7 +287,7 @@ export class FakeService implements GruardService {
     const ramp = fault && fault.kind === 'drift' ? Math.min(1, (t - fault.startMs) / (90 * MINUTE)) : 1;
     const actual = yhat + series.noise * 1.4 * wobble(series.seed, t / MINUTE) + (fault ? fault.size * ramp * half : 0);
     return {
-      timestampMs: t, actual, yhat, yhatLower: yhat - half, yhatUpper: yhat + half, anomalyScore: Math.abs(actual - yhat) / half, scored: true, inEvent: fault !== undefined,
+      timestampMs: t, actual, yhat, yhatLower: yhat - half, yhatUpper: yhat + half, anomalyScore: Math.abs(actual - yhat) / half, scored: true, inEvent: fault !== undefined, revised: false,
     };
   }
 

@@ -109,9 +109,9 @@ export function resultStoreConformance(name: string, make: () => Promise<StorePl
       ]);
       const { items } = await store.querySeries({ ...series, limit: 10 });
       expect(items).toEqual([
-        { timestampMs: T0 - 5, actual: 7, yhat: null, yhatLower: null, yhatUpper: null, anomalyScore: null, scored: false, inEvent: false },
-        { timestampMs: T0, actual: 0, yhat: null, yhatLower: null, yhatUpper: null, anomalyScore: 0, scored: true, inEvent: false },
-        { timestampMs: T0 + 1, actual: -1.25e-7, yhat: 20.123456789, yhatLower: 19.123456789, yhatUpper: 21.123456789, anomalyScore: 3.5, scored: true, inEvent: true },
+        { timestampMs: T0 - 5, actual: 7, yhat: null, yhatLower: null, yhatUpper: null, anomalyScore: null, scored: false, inEvent: false, revised: false },
+        { timestampMs: T0, actual: 0, yhat: null, yhatLower: null, yhatUpper: null, anomalyScore: 0, scored: true, inEvent: false, revised: false },
+        { timestampMs: T0 + 1, actual: -1.25e-7, yhat: 20.123456789, yhatLower: 19.123456789, yhatUpper: 21.123456789, anomalyScore: 3.5, scored: true, inEvent: true, revised: false },
       ]);
     });
 
@@ -121,13 +121,13 @@ export function resultStoreConformance(name: string, make: () => Promise<StorePl
       batch.yhatLower[0] = NaN;
       await store.write(batch, rows.fleet, 1);
       const { items } = await store.querySeries({ ...series, limit: 10 });
-      expect(items).toEqual([{ timestampMs: T0, actual: 5, yhat: null, yhatLower: null, yhatUpper: 7, anomalyScore: 0.5, scored: true, inEvent: false }]);
+      expect(items).toEqual([{ timestampMs: T0, actual: 5, yhat: null, yhatLower: null, yhatUpper: 7, anomalyScore: 0.5, scored: true, inEvent: false, revised: false }]);
     });
 
     test('the row of a device as a whole has a score and no value', async () => {
       await write([{ metric: DEVICE_METRIC, atMs: T0, value: NaN, flags: FLAG.DEVICE }]);
       const { items } = await store.querySeries({ device: 'oven3', metric: DEVICE_METRIC, limit: 10 });
-      expect(items).toEqual([{ timestampMs: T0, actual: null, yhat: null, yhatLower: null, yhatUpper: null, anomalyScore: 0, scored: true, inEvent: false }]);
+      expect(items).toEqual([{ timestampMs: T0, actual: null, yhat: null, yhatLower: null, yhatUpper: null, anomalyScore: 0, scored: true, inEvent: false, revised: false }]);
     });
 
     test('start is inclusive, end is exclusive', async () => {
@@ -236,7 +236,18 @@ export function resultStoreConformance(name: string, make: () => Promise<StorePl
       await write([{ atMs: T0, value: 3, flags: FLAG.LATE }, { atMs: T0 + 1, value: 4, flags: FLAG.LATE }]);
       await write([{ atMs: T0 + 1, value: 5, flags: FLAG.LATE }]);
       const { items } = await store.querySeries({ ...series, endMs: T0 + 9, limit: 10 });
-      expect(items.map((point) => [point.actual, point.yhat, point.anomalyScore, point.scored])).toEqual([[3, 2, 1.5, true], [5, null, null, false]]);
+      expect(items.map((point) => [point.actual, point.yhat, point.anomalyScore, point.scored, point.revised])).toEqual([[3, 2, 1.5, true, true], [5, null, null, false, false]]);
+    });
+
+    test('what was revised stays so, whatever comes after, and nothing else is', async () => {
+      await write([{ atMs: T0, value: 1, yhat: 2 }, { atMs: T0 + 1, value: 1, yhat: 2 }, { atMs: T0 + 2, value: 1, yhat: 2 }, { atMs: T0 + 9, yhat: 2 }]);
+      // The same value, another value, and back: each was a reading that came late.
+      await write([{ atMs: T0, value: 1, flags: FLAG.LATE }, { atMs: T0 + 1, value: 5, flags: FLAG.LATE }]);
+      await write([{ atMs: T0 + 1, value: 1, flags: FLAG.LATE }, { atMs: T0 + 3, value: 7, flags: FLAG.LATE }]);
+      // Scored anew: the device was retired, came back and sent its history again.
+      await write([{ atMs: T0 + 1, value: 4, yhat: 3 }, { atMs: T0 + 2, value: 4, yhat: 3 }, { atMs: T0 + 3, value: 4, yhat: 3 }]);
+      const { items } = await store.querySeries({ ...series, endMs: T0 + 9, limit: 10 });
+      expect(items.map((point) => [point.actual, point.scored, point.revised])).toEqual([[1, true, true], [4, true, true], [4, true, false], [4, true, true]]);
     });
 
     test('a device that was retired and comes back has one history', async () => {
@@ -373,20 +384,22 @@ export function resultStoreConformance(name: string, make: () => Promise<StorePl
       let run = 0;
       await fc.assert(fc.asyncProperty(fc.array(fc.array(row, { maxLength: 8 }), { maxLength: 5 }), async (batches) => {
         const device = `run${run++}`;
-        const model = new Map<string, [number, number | null]>();
+        const model = new Map<string, { value: number; yhat: number | null; revised: boolean }>();
         for (const batch of batches) {
           // The sequencer's order: what is late is behind what it is late for.
           const ordered = [...batch].sort((a, b) => Number(a.late) - Number(b.late));
           await write(ordered.map(({ metric, at, value, late }) => ({ device, metric, atMs: T0 + at, value, ...(late ? { flags: FLAG.LATE } : { yhat: value, score: value / 10 }) })));
           for (const { metric, at, value, late } of ordered) {
             const key = `${metric}${at}`;
-            model.set(key, [value, late ? model.get(key)?.[1] ?? null : value]);
+            const before = model.get(key);
+            const twice = before !== undefined && (late || before.yhat === null || before.revised);
+            model.set(key, { value, yhat: late ? before?.yhat ?? null : value, revised: twice });
           }
         }
         for (const metric of ['a', 'b']) {
           const { items } = await store.querySeries({ device, metric, limit: 100 });
-          const expected = [...model].filter(([key]) => key.startsWith(metric)).map(([key, [actual, yhat]]) => [Number(key.slice(1)), actual, yhat]).sort((x, y) => x[0]! - y[0]!);
-          expect(items.map((point) => [point.timestampMs - T0, point.actual, point.yhat])).toEqual(expected);
+          const expected = [...model].filter(([key]) => key.startsWith(metric)).map(([key, { value, yhat, revised }]) => [Number(key.slice(1)), value, yhat, revised && yhat !== null]).sort((x, y) => Number(x[0]) - Number(y[0]));
+          expect(items.map((point) => [point.timestampMs - T0, point.actual, point.yhat, point.revised])).toEqual(expected);
         }
       }), { numRuns: 15 });
     });
