@@ -165,7 +165,7 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
     closing.push(() => source.pause());
   }
 
-  const vitals: Vitals = { startedMs, nowMs: () => clock.nowMs(), fleet, board, pipeline, journal, snapshots, deadLetters, sources, followers, alerts: alerting.alerts, reasons };
+  const vitals: Vitals = { startedMs, nowMs: () => clock.nowMs(), fleet, board, pipeline, journal, snapshots, deadLetters, sources, followers, alerts: alerting.alerts, reasons, store };
   const service = new Service({
     fleet, board, detector, pipeline, results: store, live, clock,
     submit: (payload) => http.submit(payload),

@@ -3,6 +3,7 @@ import { messageOf } from './core/errors.js';
 import type { Fleet } from './core/fleet.js';
 import { REASONS, type ReasonCounters } from './core/reasons.js';
 import type { HealthReport, Measure } from './core/service.js';
+import type { ResultStore } from './core/results.js';
 import type { Source } from './core/source.js';
 import { VERSION } from './core/version.js';
 import type { Board } from './board.js';
@@ -26,6 +27,7 @@ export interface Vitals {
   followers: readonly Follower[];
   alerts: readonly Alerts[];
   reasons: ReasonCounters;
+  store: ResultStore;
 }
 
 type Check = HealthReport['checks'][number];
@@ -107,6 +109,7 @@ export function measuresOf(vitals: Vitals): Measure[] {
     labelled('gruard_follower_lag_records', 'Journal records a follower has not taken yet.', 'gauge', followers.map((f) => ({ labels: { follower: f.name }, value: f.status().lagRecords }))),
     labelled('gruard_follower_lag_seconds', 'For how long a follower has not been at the end of the journal.', 'gauge',
       followers.map((f) => ({ labels: { follower: f.name }, value: f.status().lagMs / 1000 }))),
+    ...(vitals.store.memoryBytes === undefined ? [] : [gauge('gruard_store_memory_bytes', 'Buffers of the embedded store; store.memory_bytes bounds them.', vitals.store.memoryBytes)]),
     labelled('gruard_alerts_sent_total', 'Notifications that a sink has taken.', 'counter', vitals.alerts.map((a) => ({ labels: { sink: a.name }, value: a.status().sent }))),
     labelled('gruard_alerts_refused_total', 'Notifications that the peer of a sink refused for good.', 'counter', vitals.alerts.map((a) => ({ labels: { sink: a.name }, value: a.status().refused }))),
     labelled('gruard_alerts_waiting', 'Notifications that wait to be sent.', 'gauge', vitals.alerts.map((a) => ({ labels: { sink: a.name }, value: a.status().pending }))),

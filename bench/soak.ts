@@ -31,6 +31,12 @@ interface Sample {
   seconds: number;
   rssMib: number;
   heapMib: number;
+  /** What V8 has reserved for the heap, used or not. */
+  reservedMib: number;
+  /** Buffers of Node outside of the heap. */
+  externalMib: number;
+  /** Buffers of the embedded store, bounded by store.memory_bytes. */
+  storeMib: number;
   handles: number;
   readings: number;
   devices: number;
@@ -64,7 +70,11 @@ class Server {
   async sample(seconds: number): Promise<Sample> {
     const text = await (await fetch(new URL('/metrics', this.page))).text();
     const of = (name: string): number => Number(new RegExp(`^${name} (.+)$`, 'm').exec(text)?.[1] ?? NaN);
-    return { seconds, rssMib: of('process_resident_memory_bytes') / 1048576, heapMib: of('nodejs_heap_size_used_bytes') / 1048576, handles: of('process_open_fds'), readings: of('gruard_readings_total'), devices: of('gruard_devices') };
+    const mib = (name: string): number => of(name) / 1048576;
+    return {
+      seconds, rssMib: mib('process_resident_memory_bytes'), heapMib: mib('nodejs_heap_size_used_bytes'), reservedMib: mib('nodejs_heap_size_total_bytes'), externalMib: mib('nodejs_external_memory_bytes'), storeMib: mib('gruard_store_memory_bytes'),
+      handles: of('process_open_fds'), readings: of('gruard_readings_total'), devices: of('gruard_devices'),
+    };
   }
 
   async end(): Promise<void> {
@@ -171,7 +181,7 @@ try {
     await sleep(SAMPLE_MS);
     const sample = await server.sample(Math.round(seconds()));
     samples.push(sample);
-    process.stderr.write(`${String(sample.seconds).padStart(5)} s  ${sample.devices} devices  ${sample.readings} readings  RSS ${sample.rssMib.toFixed(0)} MiB  heap ${sample.heapMib.toFixed(0)} MiB  ${sample.handles} handles  ${publisher.unacknowledged} unacknowledged\n`);
+    process.stderr.write(`${String(sample.seconds).padStart(5)} s  ${sample.devices} devices  ${sample.readings} readings  RSS ${sample.rssMib.toFixed(0)} MiB  heap ${sample.heapMib.toFixed(0)} of ${sample.reservedMib.toFixed(0)} MiB  external ${sample.externalMib.toFixed(0)} MiB  store ${sample.storeMib.toFixed(0)} MiB  ${sample.handles} handles  ${publisher.unacknowledged} unacknowledged\n`);
     if (seconds() * 1000 < nextRestart || seconds() > minutes * 60 - 10) continue;
     nextRestart += restartMs;
     await broker.stop();

@@ -179,7 +179,7 @@ export const configSchema = Type.Object({
   store: section('Where results are kept.', {
     kind: choice(['embedded', 'influxdb'], 'embedded', '`embedded` is a DuckDB file in data_dir.'),
     retention_days: Type.Number({ default: 90, minimum: 0, description: 'Age at which readings and resolved events are removed; 0: never.' }),
-    memory_bytes: integer(512 * MIB, 'Memory that the embedded store may use.', 64 * MIB, 1_000_000 * MIB),
+    memory_bytes: integer(128 * MIB, 'Memory that the embedded store may use. It fills with what was written and read last; what does not fit is read from the file.', 64 * MIB, 1_000_000 * MIB),
     influxdb: section('InfluxDB 1.8, or 2.x and 3 through their v1 endpoints.', {
       url: text('http://127.0.0.1:8086', 'Address.'),
       database: text('gruard', 'Database (2.x: mapped bucket).'),

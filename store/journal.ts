@@ -125,7 +125,7 @@ export class Journal {
     this.#disk = options.disk;
     this.#maxBytes = options.maxBytes ?? 8192 * MIB;
     this.#segmentBytes = Math.min(options.segmentBytes ?? 16 * MIB, Math.max(64 * 1024, Math.floor(this.#maxBytes / 4)));
-    this.#recentBytes = options.recentBytes ?? 64 * MIB;
+    this.#recentBytes = options.recentBytes ?? 16 * MIB;
     this.#clock = options.clock ?? systemClock;
     this.#sleep = options.sleep ?? systemSleep;
     this.#random = options.random ?? systemRandom;
