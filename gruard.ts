@@ -232,7 +232,7 @@ async function backendOf(config: Config, log: Log): Promise<BackendName> {
 }
 
 /** What a stranger was refused goes to the log only: it must not push what was done out of a file of bounded size. */
-function auditCall({ by, method, url, status }: { by: string; method: string; url: string; status: number }, audit: AuditLog, log: Log): void {
+export function auditCall({ by, method, url, status }: { by: string; method: string; url: string; status: number }, audit: AuditLog, log: Log): void {
   const entry = { by, action: `${method} ${url}`, status };
   if (status === 401) log.warn('refused', entry);
   else {
@@ -242,7 +242,7 @@ function auditCall({ by, method, url, status }: { by: string; method: string; ur
 }
 
 /** Removes what is older than the retention, every hour. Returns what ends it. */
-function expireHourly(store: ResultStore, retentionDays: number, nowMs: () => number, log: Log): () => void {
+export function expireHourly(store: ResultStore, retentionDays: number, nowMs: () => number, log: Log): () => void {
   if (retentionDays === 0) return () => undefined;
   const expire = (): void => {
     store.expire(nowMs() - retentionDays * DAY_MS).catch((thrown: unknown) => log.warn('retention', { error: messageOf(thrown) }));

@@ -191,7 +191,7 @@ function hasTags(device: Device, tags: Record<string, string> | undefined): bool
 }
 
 /** Readings a second over the last few seconds, from a counter that is looked at now and then. */
-class Rate {
+export class Rate {
   readonly #seen: { count: number; atMs: number }[] = [];
 
   of(count: number, nowMs: number): number {

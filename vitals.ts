@@ -117,14 +117,14 @@ export function measuresOf(vitals: Vitals): Measure[] {
   ];
 }
 
-function counter(name: string, help: string, value: number): Measure {
+export function counter(name: string, help: string, value: number): Measure {
   return labelled(name, help, 'counter', [{ labels: {}, value }]);
 }
 
-function gauge(name: string, help: string, value: number): Measure {
+export function gauge(name: string, help: string, value: number): Measure {
   return labelled(name, help, 'gauge', [{ labels: {}, value }]);
 }
 
-function labelled(name: string, help: string, type: Measure['type'], values: Measure['values']): Measure {
+export function labelled(name: string, help: string, type: Measure['type'], values: Measure['values']): Measure {
   return { name, help, type, values };
 }

@@ -14,7 +14,7 @@ export interface KafkaSetupOptions extends CommonOptions {
 
 interface WantedTopic {
   topic: string;
-  role: 'input' | 'results' | 'events' | 'dead letters' | 'alerts';
+  role: 'input' | 'results' | 'events' | 'dead letters' | 'alerts' | 'snapshots';
   partitions: number;
   retentionDays: number;
 }
@@ -27,6 +27,11 @@ interface Outcome {
 }
 
 const DAY_MS = 86_400_000;
+/** Only the newest snapshot of a partition is wanted: segments are closed early, and cleaned soon. */
+const COMPACTED = [
+  { name: 'cleanup.policy', value: 'compact' }, { name: 'segment.bytes', value: String(64 * 1_048_576) }, { name: 'segment.ms', value: String(3_600_000) },
+  { name: 'min.cleanable.dirty.ratio', value: '0.1' }, { name: 'delete.retention.ms', value: String(3_600_000) },
+];
 /** Events, dead letters and alerts are few, and looked at later than readings are. */
 const RARE_RETENTION_DAYS = 90;
 
@@ -57,10 +62,12 @@ export async function setupKafka(options: KafkaSetupOptions): Promise<void> {
 function wantedTopics(config: Config, { partitions, retentionDays }: KafkaSetupOptions): WantedTopic[] {
   const { topics, dead_letter_topic: deadLetters, output } = config.kafka;
   const rare = Math.max(RARE_RETENTION_DAYS, retentionDays);
+  const cluster = config.mode === 'cluster';
   const wanted: WantedTopic[] = topics.map((topic) => ({ topic, role: 'input', partitions, retentionDays }));
-  if (output.enabled && output.results_topic !== '') wanted.push({ topic: output.results_topic, role: 'results', partitions, retentionDays });
-  if (output.enabled && output.events_topic !== '') wanted.push({ topic: output.events_topic, role: 'events', partitions, retentionDays: rare });
+  if ((output.enabled || cluster) && output.results_topic !== '') wanted.push({ topic: output.results_topic, role: 'results', partitions, retentionDays });
+  if ((output.enabled || cluster) && output.events_topic !== '') wanted.push({ topic: output.events_topic, role: 'events', partitions, retentionDays: rare });
   if (deadLetters !== '') wanted.push({ topic: deadLetters, role: 'dead letters', partitions: 1, retentionDays: rare });
+  if (cluster) wanted.push({ topic: config.cluster.snapshots_topic, role: 'snapshots', partitions, retentionDays });
   for (const topic of kafkaSinkTopicsOf(config)) wanted.push({ topic, role: 'alerts', partitions: 1, retentionDays: rare });
   return wanted;
 }
@@ -75,10 +82,9 @@ async function setUp(admin: Admin, wanted: readonly WantedTopic[], { replication
       outcomes.push({ topic, role, ...await compare(admin, topic, role, partitions, grow ?? false) });
       continue;
     }
-    const configEntries = [{ name: 'cleanup.policy', value: 'delete' }, { name: 'retention.ms', value: String(retentionDays * DAY_MS) }];
-    if (replicationFactor > 2) configEntries.push({ name: 'min.insync.replicas', value: '2' });
-    await admin.createTopics({ topics: [{ topic, numPartitions: partitions, replicationFactor, configEntries }], waitForLeaders: false });
-    outcomes.push({ topic, role, outcome: 'created', detail: `${partitions} partitions, ${replicationFactor} replicas, kept for ${retentionDays} days` });
+    const configEntries = role === 'snapshots' ? COMPACTED : [{ name: 'cleanup.policy', value: 'delete' }, { name: 'retention.ms', value: String(retentionDays * DAY_MS) }];
+    await admin.createTopics({ topics: [{ topic, numPartitions: partitions, replicationFactor, configEntries: replicationFactor > 2 ? [...configEntries, { name: 'min.insync.replicas', value: '2' }] : configEntries }], waitForLeaders: false });
+    outcomes.push({ topic, role, outcome: 'created', detail: `${partitions} partitions, ${replicationFactor} replicas, ${role === 'snapshots' ? 'compacted' : `kept for ${retentionDays} days`}` });
   }
   return outcomes;
 }

@@ -1,3 +1,4 @@
+import { openCluster } from '../cluster/cluster.js';
 import { openGruard } from '../gruard.js';
 import { openLog } from './log.js';
 import { configOf, type CommonOptions } from './options.js';
@@ -7,7 +8,7 @@ import { stopSignal } from './signals.js';
 export async function start(options: CommonOptions): Promise<void> {
   const config = configOf(options);
   const log = openLog(config.log);
-  const gruard = await openGruard(config, log);
+  const gruard = await (config.mode === 'cluster' ? openCluster(config, log) : openGruard(config, log));
   log.info('ready', { page: gruard.addresses.page, api: `${gruard.addresses.page}v1`, docs: `${gruard.addresses.page}docs`, mqtt: gruard.addresses.mqtt });
   try {
     log.info('stopping', { signal: await stopSignal(gruard.failed) });

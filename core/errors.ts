@@ -43,6 +43,7 @@ export const ERRORS = {
   BROKER_UNREACHABLE: { status: 503, next: 'Check the broker address and credentials; gruard keeps trying.' },
   CLUSTER_NEEDS_KAFKA: { status: 500, next: 'Set kafka.brokers and kafka.topics, or mode: single; MQTT comes in by `gruard bridge`.' },
   CLUSTER_NEEDS_INFLUXDB: { status: 500, next: 'Set store.kind: influxdb, which all workers share; the embedded store belongs to one process.' },
+  CLUSTER_NO_VIEW: { status: 503, next: 'Ask a worker whose cluster.view is true; history and single events are answered by all.' },
   CLUSTER_TOPIC_MISSING: { status: 500, next: 'Run `gruard kafka setup` with these settings.' },
   FILE_UNREADABLE: { status: 400, next: 'Check the path and the file.' },
   CSV_INVALID: { status: 400, next: 'The file needs a `timestamp` column and at least one metric column.' },

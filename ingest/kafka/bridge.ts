@@ -3,10 +3,13 @@ import { messageOf } from '../../core/errors.js';
 import { openKafka, type KafkaConnection } from '../../core/kafka.js';
 import type { ReadingSink, Source } from '../../core/source.js';
 import { keyRole } from '../decode/keys.js';
+import type { Intake } from '../intake.js';
 
 export interface BridgeSettings {
   connection: KafkaConnection;
   topic: string;
+  /** Told of each reading that is carried, where whoever sent it waits for the number. */
+  intake?: Intake;
 }
 
 const REQUEST_BYTES = 512 * 1024;
@@ -56,7 +59,7 @@ export class Bridge {
         await new Promise<void>((resolve) => { this.#woken = resolve; });
         continue;
       }
-      const sink = new MessageSink();
+      const sink = new MessageSink(this.#settings.intake);
       const ticket = this.#source.drain(sink);
       if (!await this.#deliver(sink.messages)) return;
       this.carried += sink.messages.length;
@@ -101,6 +104,8 @@ class MessageSink implements ReadingSink {
   #tags: Record<string, string> | undefined;
   #metrics = new Map<string, number>();
 
+  constructor(private readonly intake?: Intake) {}
+
   get full(): boolean {
     return this.#bytes >= REQUEST_BYTES;
   }
@@ -115,6 +120,7 @@ class MessageSink implements ReadingSink {
 
   add(metric: string, value: number): boolean {
     this.#metrics.set(metric, value);
+    if (this.intake) this.intake.accepted++;
     return true;
   }
 

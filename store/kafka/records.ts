@@ -15,16 +15,20 @@ function rfc3339(ms: number): string {
   return new Date(Math.min(Math.max(ms, -8.64e15), 8.64e15)).toISOString();
 }
 
-/** Writes rows as JSON. Rows of a message share device and time, so both are kept from row to row. */
+/** Beginnings of messages that are kept; those of a million series would be 200 MB. */
+const MOST_PREFIXES = 200_000;
+
+/** Writes rows as JSON. What repeats is kept: the beginning of a series' messages, and the time, which the rows of a message share. */
 export class ResultRecords {
   #timestampMs = NaN;
   #timestamp = '';
+  readonly #prefixes = new Map<number, { key: string; prefix: string }>();
   /** Rows that were left out since the name of their series is not known any more. */
   nameless = 0;
 
   of(batch: Batch, row: number, names: SeriesNames): OutputRecord | undefined {
-    const name = names.nameOf(batch.seriesId[row]);
-    if (!name) {
+    const series = this.#prefixes.get(batch.seriesId[row]) ?? this.#named(batch.seriesId[row], names);
+    if (!series) {
       this.nameless++;
       return undefined;
     }
@@ -35,13 +39,24 @@ export class ResultRecords {
     }
     const flags = batch.flags[row];
     const scored = (flags & FLAG.LATE) === 0;
-    const result = {
-      device: name.device, metric: name.metric, timestamp: this.#timestamp, actual: finite(batch.value[row]),
-      yhat: finite(batch.yhat[row]), yhat_lower: finite(batch.yhatLower[row]), yhat_upper: finite(batch.yhatUpper[row]),
-      anomaly_score: scored ? finite(batch.anomalyScore[row]) : null, scored, in_event: (flags & FLAG.IN_EVENT) !== 0,
-    };
-    return { key: name.device, value: JSON.stringify(result) };
+    const value = `${series.prefix}${this.#timestamp}","actual":${text(batch.value[row])},"yhat":${text(batch.yhat[row])},"yhat_lower":${text(batch.yhatLower[row])},"yhat_upper":${text(batch.yhatUpper[row])}`
+      + `,"anomaly_score":${scored ? text(batch.anomalyScore[row]) : 'null'},"scored":${scored},"in_event":${(flags & FLAG.IN_EVENT) !== 0}${(flags & FLAG.WARMING) !== 0 ? ',"warming_up":true}' : '}'}`;
+    return { key: series.key, value };
   }
+
+  #named(seriesId: number, names: SeriesNames): { key: string; prefix: string } | undefined {
+    const name = names.nameOf(seriesId);
+    if (!name) return undefined;
+    if (this.#prefixes.size >= MOST_PREFIXES) this.#prefixes.clear();
+    const series = { key: name.device, prefix: `{"device":${JSON.stringify(name.device)},"metric":${JSON.stringify(name.metric)},"timestamp":"` };
+    this.#prefixes.set(seriesId, series);
+    return series;
+  }
+}
+
+/** As JSON writes it. */
+function text(value: number): string {
+  return value - value === 0 ? `${value}` : 'null';
 }
 
 /** An anomaly event as it stands now: the newest message with an `id` replaces those before it. */

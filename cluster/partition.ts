@@ -1,0 +1,360 @@
+import type { Admin, Kafka, KafkaMessage, Producer } from 'kafkajs';
+import type { Clock } from '../core/clock.js';
+import { messageOf } from '../core/errors.js';
+import type { Log } from '../core/log.js';
+import type { ResultStore, SeriesNames } from '../core/results.js';
+import type { Batch } from '../core/batch.js';
+import { partitionName } from './assigner.js';
+import { Cell, type CellSettings, type Refused } from './cell.js';
+import { Outcome, OutcomeWriter, type OutputTopics } from './outcome.js';
+import { packSnapshot, unpackSnapshot } from './snapshot.js';
+import type { SnapshotReader, SnapshotTopic } from './snapshot-topic.js';
+
+/** Results beside the topics: upserts, so that writing twice is writing once. */
+export interface UpsertStore {
+  /** Rejects where the store is not there. */
+  load(batch: Batch, names: SeriesNames): Promise<void>;
+  close: ResultStore['close'];
+}
+
+/** What all partitions of a worker share. */
+export interface PartitionParts {
+  kafka: Kafka;
+  admin: Admin;
+  groupId: string;
+  from: 'earliest' | 'latest';
+  cell: Omit<CellSettings, 'topic' | 'partition'>;
+  topics: OutputTopics;
+  snapshots: SnapshotTopic;
+  reader: SnapshotReader;
+  /** A store for one partition. */
+  openStore: () => UpsertStore;
+  snapshotMs: number;
+  snapshotMessages: number;
+  commitDelayMs: number;
+  /** Whether this worker is known to be a member of the group now: a member that is not must not write. */
+  isMember: () => boolean;
+  onRefused: (refused: Refused, topic: string, partition: number) => void;
+  log: Log;
+  clock: Clock;
+}
+
+/** How the latest takeover went. */
+export interface Takeover {
+  offset: number;
+  /** The input offset of the snapshot that it began with; undefined where there was none. */
+  snapshot: number | undefined;
+  snapshotBytes: number;
+  replayed: number;
+  tookMs: number;
+}
+
+const TRANSACTION_TIMEOUT_MS = 30_000;
+const FIRST_RETRY_MS = 200;
+const LAST_RETRY_MS = 3000;
+/** Rows that may wait for a transaction: then the partition waits. */
+const MOST_ROWS = 30_000;
+const CHUNK_MESSAGES = 1000;
+const MEMBER_MS = 100;
+
+/**
+ * One input partition while this worker owns it: its cell, and the transactions that write what comes of its log together with how far it was read. A transactional id for each
+ * partition fences a former owner, so what is committed for it is a gapless course of one log, whoever wrote it.
+ */
+export class OwnedPartition {
+  readonly name: string;
+  /** Set once this worker must not touch it any more. */
+  dropped = false;
+  /** Why it must be taken anew. */
+  failure: unknown;
+  takeover: Takeover | undefined;
+  committed = 0;
+  end = 0;
+  commits = 0;
+  snapshotBytes = 0;
+  snapshotAtMs = 0;
+  /** Wall clock of the last message: an idle partition is told the time. */
+  heardMs: number;
+  /** Where it was last asked for again. */
+  soughtAt = -1;
+  #cell: Cell | undefined;
+  #producer: Producer | undefined;
+  #writer!: OutcomeWriter;
+  #store: UpsertStore | undefined;
+  #outcome!: Outcome;
+  #silentUntil = 0;
+  #takenMs = 0;
+  #replayed = 0;
+  #live = false;
+  #committing: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #committedAtMs = 0;
+  #snapshotOffset = 0;
+  #snapshotPlace: number | undefined;
+  #snapshotting: Promise<void> | undefined;
+
+  constructor(private readonly parts: PartitionParts, readonly topic: string, readonly partition: number) {
+    this.name = partitionName(topic, partition);
+    this.heardMs = parts.clock.nowMs();
+  }
+
+  /** Whether it can be given messages. */
+  get ready(): boolean {
+    return this.#cell !== undefined && !this.dropped && this.failure === undefined;
+  }
+
+  get cell(): Cell | undefined {
+    return this.#cell;
+  }
+
+  /** The offset of the message that is wanted next. */
+  get next(): number {
+    return this.#cell?.next ?? 0;
+  }
+
+  /** Fences whoever had it, and brings back the state: the newest snapshot; what lies between it and the committed offset comes as messages. */
+  async take(): Promise<void> {
+    const { parts, topic, partition } = this;
+    this.#takenMs = parts.clock.nowMs();
+    this.#producer = await this.#fence();
+    const { offset, snapshotPlace } = await this.#committedOffset();
+    const bounds = (await parts.admin.fetchTopicOffsets(topic)).find((one) => one.partition === partition)!;
+    const low = Number(bounds.low);
+    this.end = Number(bounds.high);
+    let cell = await Cell.open({ ...parts.cell, topic, partition });
+    cell.next = offset ?? (parts.from === 'earliest' ? low : this.end);
+    this.#silentUntil = cell.next;
+    let snapshot: number | undefined;
+    let snapshotBytes = 0;
+    if (offset !== undefined) {
+      const stored = await parts.reader.newest(topic, partition, snapshotPlace);
+      const usable = stored !== undefined && stored.offset <= offset;
+      const afresh = usable ? await unpackSnapshot(stored.bytes, stored.crc32, cell) : undefined;
+      if (afresh === undefined) {
+        cell = usable ? await Cell.open({ ...parts.cell, topic, partition }) : cell;
+        cell.next = Math.min(low, offset);
+        const why = stored === undefined ? 'there is none' : usable ? 'its bytes are damaged' : `it is of offset ${stored.offset}, beyond the committed one: the group was set back`;
+        parts.log.warn('no snapshot of a partition: its state is rebuilt by replay from the beginning of its log', { partition: this.name, why, from: low, to: offset });
+      } else {
+        snapshot = stored!.offset;
+        snapshotBytes = stored!.bytes.length;
+        this.#snapshotPlace = snapshotPlace;
+        parts.snapshots.took(topic, partition, stored!);
+        if (afresh.length > 0) parts.log.warn('kept in another form by another version or with other weights, and therefore begun afresh', { partition: this.name, parts: afresh.join(', ') });
+      }
+      if (low > cell.next) {
+        parts.log.warn('the log begins after the snapshot: what lay between is not part of the state', { partition: this.name, snapshot: cell.next, log: low });
+        cell.next = low;
+      }
+    }
+    if (this.dropped) return;
+    this.#store ??= parts.openStore();
+    this.#cell = cell;
+    this.#writer = new OutcomeWriter(parts.topics, cell.fleet, partition);
+    this.#snapshotOffset = cell.next;
+    this.snapshotAtMs = parts.clock.nowMs();
+    this.committed = this.#silentUntil;
+    this.takeover = { offset: this.#silentUntil, snapshot, snapshotBytes, replayed: 0, tookMs: 0 };
+    if (cell.next >= this.#silentUntil) this.#goLive();
+  }
+
+  /** Takes messages, in order; resolves when there is room for more. */
+  async give(messages: readonly KafkaMessage[], lastOffset: number, between: () => Promise<void>): Promise<void> {
+    const cell = this.#cell!;
+    this.heardMs = this.parts.clock.nowMs();
+    let at = 0;
+    while (at < messages.length && Number(messages[at].offset) < cell.next) at++;
+    while (at < messages.length) {
+      if (this.dropped) return;
+      let to = Math.min(at + CHUNK_MESSAGES, messages.length);
+      if (!this.#live) {
+        while (to > at && Number(messages[to - 1].offset) >= this.#silentUntil) to--;
+        if (to === at) {
+          this.#goLive();
+          continue;
+        }
+        this.#replayed += to - at;
+      }
+      cell.take(messages, at, to);
+      // A transaction may begin while we wait: all that was taken is part of it.
+      cell.flush();
+      if (this.#live) this.#outcome.next = cell.next;
+      at = to;
+      if (at < messages.length) await between();
+      if (!this.ready) return;
+    }
+    // What lies behind the last message are marks of transactions.
+    cell.next = Math.max(cell.next, lastOffset + 1);
+    if (!this.#live && cell.next >= this.#silentUntil) this.#goLive();
+    if (!this.#live) return;
+    this.#outcome.next = cell.next;
+    this.#commitSoon();
+    while (this.#committing && this.#outcome.rows >= MOST_ROWS && !this.dropped && this.failure === undefined) {
+      await Promise.race([this.#committing, new Promise((resolve) => { setTimeout(resolve, MEMBER_MS); })]);
+      await between();
+    }
+  }
+
+  /** Lets go at once: what is under way is for the next owner to do again. */
+  async drop(): Promise<void> {
+    this.dropped = true;
+    clearTimeout(this.#timer);
+    this.#cell = undefined;
+    await this.#committing?.catch(() => undefined);
+    await this.#producer?.disconnect().catch(() => undefined);
+    await this.#store?.close().catch(() => undefined);
+  }
+
+  /** Commits what is there and leaves a snapshot for the next owner. */
+  async handOver(): Promise<void> {
+    if (!this.ready || !this.#live) return;
+    clearTimeout(this.#timer);
+    await this.#committing;
+    if (!this.#outcome.empty) await this.#commit();
+    const cell = this.#cell;
+    if (!cell || this.failure !== undefined || this.dropped) return;
+    await this.#snapshotting;
+    if (cell.next !== this.#snapshotOffset) await this.#snapshot(cell.save(), cell.next);
+  }
+
+  #goLive(): void {
+    const { parts } = this;
+    const cell = this.#cell!;
+    cell.tell({
+      stepped: (batch) => this.#outcome.add(batch),
+      retired: (device) => this.#outcome.retired.push(device),
+      refused: (refused) => {
+        this.#outcome.refuse(refused, this.topic, this.partition);
+        parts.onRefused(refused, this.topic, this.partition);
+      },
+    });
+    this.#live = true;
+    cell.next = Math.max(cell.next, this.#silentUntil);
+    this.#outcome = new Outcome(cell.next);
+    this.takeover!.replayed = this.#replayed;
+    this.takeover!.tookMs = parts.clock.nowMs() - this.#takenMs;
+    parts.log.info('partition taken', { partition: this.name, ...this.takeover, devices: cell.fleet.deviceCount });
+  }
+
+  #commitSoon(): void {
+    if (this.#committing || this.#timer || this.#outcome.empty) return;
+    const waitMs = this.#committedAtMs + this.parts.commitDelayMs - this.parts.clock.nowMs();
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      if (this.dropped || this.failure !== undefined) return;
+      void this.#commit().then(() => this.#commitSoon());
+    }, Math.max(0, waitMs));
+  }
+
+  /** One at a time; the next outcome gathers meanwhile. Never rejects: what fails for good is in `failure`. */
+  #commit(): Promise<void> {
+    this.#committedAtMs = this.parts.clock.nowMs();
+    const outcome = this.#outcome;
+    const cell = this.#cell!;
+    this.#outcome = new Outcome(outcome.next);
+    const saved = this.#snapshotDue(outcome.next) ? { state: cell.save(), offset: outcome.next } : undefined;
+    this.#committing = this.#commitUntilDone(outcome).then(() => {
+      this.committed = outcome.next;
+      this.commits++;
+      if (this.#outcome.empty) cell.fleet.forgetRetired();
+      if (saved) this.#snapshotting = this.#snapshot(saved.state, saved.offset);
+    }).catch((error: unknown) => { this.failure ??= error; }).finally(() => { this.#committing = undefined; });
+    return this.#committing;
+  }
+
+  /** A try that fails keeps what it has and writes the same again, with another producer, as long as nobody else was here. */
+  async #commitUntilDone(outcome: Outcome): Promise<void> {
+    for (let pauseMs = FIRST_RETRY_MS; ; pauseMs = Math.min(LAST_RETRY_MS, 2 * pauseMs)) {
+      await this.#whenMember();
+      try {
+        await this.#write(outcome);
+        return;
+      } catch (error) {
+        if (this.dropped) throw error;
+        this.parts.log.debug('transaction', { partition: this.name, error: messageOf(error) });
+      }
+      await new Promise((resolve) => { setTimeout(resolve, pauseMs); });
+      await this.#whenMember();
+      try {
+        await this.#producer?.disconnect().catch(() => undefined);
+        this.#producer = await this.#fence();
+        const { offset = outcome.start } = await this.#committedOffset();
+        if (offset === outcome.next) return;
+        if (offset !== outcome.start) throw new Superseded(`${this.name} was read to ${offset} by another worker, and to ${outcome.start} by this one`);
+      } catch (error) {
+        if (error instanceof Superseded) throw error;
+        this.parts.log.debug('transaction', { partition: this.name, error: messageOf(error) });
+      }
+    }
+  }
+
+  /** Results first go where writing them twice is harmless: the transaction is what counts. */
+  async #write(outcome: Outcome): Promise<void> {
+    const { parts } = this;
+    const stored = this.#upsert(outcome);
+    stored.catch(() => undefined);
+    const transaction = await this.#producer!.transaction();
+    for (const topicMessages of this.#writer.requestsOf(outcome)) await transaction.sendBatch({ acks: -1, topicMessages });
+    const place = { partition: this.partition, offset: String(outcome.next), metadata: this.#snapshotPlace === undefined ? '' : String(this.#snapshotPlace) };
+    await transaction.sendOffsets({ consumerGroupId: parts.groupId, topics: [{ topic: this.topic, partitions: [place] }] });
+    await stored;
+    await transaction.commit();
+  }
+
+  async #upsert({ batches }: Outcome): Promise<void> {
+    const cell = this.#cell;
+    if (!cell) throw new Error('dropped');
+    for (const batch of batches) await this.#store!.load(batch, cell.fleet);
+  }
+
+  async #whenMember(): Promise<void> {
+    while (!this.dropped && !this.parts.isMember()) await new Promise((resolve) => { setTimeout(resolve, MEMBER_MS); });
+    if (this.dropped) throw new Error('dropped');
+  }
+
+  /** A producer of the partition's transactional id: from here on nobody who had it before can commit, and nothing of theirs is under way. */
+  async #fence(): Promise<Producer> {
+    const producer = this.parts.kafka.producer({
+      transactionalId: `${this.parts.groupId}-${this.topic}-${this.partition}`, idempotent: true, maxInFlightRequests: 1, transactionTimeout: TRANSACTION_TIMEOUT_MS,
+      allowAutoTopicCreation: false, retry: { retries: 5, initialRetryTime: 50, maxRetryTime: 1000 },
+    });
+    try {
+      await producer.connect();
+      await (await producer.transaction()).abort();
+      return producer;
+    } catch (error) {
+      await producer.disconnect().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #committedOffset(): Promise<{ offset: number | undefined; snapshotPlace: number | undefined }> {
+    const { admin, groupId } = this.parts;
+    const [{ partitions }] = await admin.fetchOffsets({ groupId, topics: [this.topic] });
+    const mine = partitions.find(({ partition }) => partition === this.partition);
+    const offset = Number(mine?.offset ?? -1);
+    const place = Number(mine?.metadata || NaN);
+    return { offset: offset >= 0 ? offset : undefined, snapshotPlace: Number.isSafeInteger(place) ? place : undefined };
+  }
+
+  #snapshotDue(offset: number): boolean {
+    if (this.#snapshotting || offset === this.#snapshotOffset) return false;
+    return offset - this.#snapshotOffset >= this.parts.snapshotMessages || this.parts.clock.nowMs() - this.snapshotAtMs >= this.parts.snapshotMs;
+  }
+
+  async #snapshot(state: ReturnType<Cell['save']>, offset: number): Promise<void> {
+    this.#snapshotOffset = offset;
+    this.snapshotAtMs = this.parts.clock.nowMs();
+    try {
+      const bytes = await packSnapshot(state);
+      this.#snapshotPlace = await this.parts.snapshots.write(this.topic, this.partition, offset, bytes);
+      this.snapshotBytes = bytes.length;
+    } catch (error) {
+      this.parts.log.warn('a snapshot was not written; a takeover replays more', { partition: this.name, error: messageOf(error) });
+    } finally {
+      this.#snapshotting = undefined;
+    }
+  }
+}
+
+class Superseded extends Error {}

@@ -1,0 +1,196 @@
+import { findInfluxd, startInfluxd, type Influxd } from '../servers/influxd.js';
+import { KafkaServer, kafkaMissing } from '../servers/kafka.js';
+import { readTopic } from '../servers/kafka-topic.js';
+import { FleetMessages, produceFleet } from './fleet.js';
+import { committed, compare, truth } from './truth.js';
+import { Workers, type LogLine } from './workers.js';
+
+/** Why a cluster cannot be tried on this machine. */
+export const clusterObstacle = kafkaMissing ?? (findInfluxd() === undefined ? 'influxd is not installed' : undefined);
+
+export interface TrialOptions {
+  readings: number;
+  devices: number;
+  workers: number;
+  partitions: number;
+  /** A worker is killed so often, and another started; 0: never. */
+  killEveryMs: number;
+  /** Kills at the most. */
+  kills: number;
+  /** For how long the broker is gone, once; 0: never. */
+  brokerGoneMs: number;
+  /** Once, the snapshot of a partition is deleted and its owner killed. */
+  loseSnapshot: boolean;
+  sessionTimeoutMs: number;
+  snapshotMessages: number;
+  kafkaVersion?: string;
+  seed: number;
+  progress?: (line: string) => void;
+}
+
+export interface TrialReport {
+  kafka: string;
+  messages: number;
+  readings: number;
+  kills: number;
+  /** Result messages, device rows included, that are missing, or there once too often or with other numbers. */
+  missing: number;
+  surplus: number;
+  scored: number;
+  events: number;
+  events_different: number;
+  influx_readings: number;
+  influx_missing: number;
+  dead_letters: number;
+  takeover_pause_median_ms: number;
+  takeover_pause_max_ms: number;
+  takeover_load_median_ms: number;
+  takeover_load_max_ms: number;
+  replayed_max: number;
+  snapshot_bytes_max: number;
+  rebuilt: number;
+  seconds: number;
+  readings_per_s: number;
+}
+
+const TOPICS = { input: 'readings', results: 'gruard.results', events: 'gruard.events', dead: 'readings.dead', snapshots: 'gruard.snapshots' };
+const WAIT_MS = 250;
+const MOST_MS = 1_500_000;
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
+const median = (numbers: number[]): number => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
+
+/** A cluster of real processes over a real broker and InfluxDB, while workers are killed: what a reader of committed messages and the store hold in the end, against a single run. */
+export async function clusterTrial(options: TrialOptions): Promise<TrialReport> {
+  const server = await KafkaServer.start({ version: options.kafkaVersion });
+  const influxd = await startInfluxd({ index: 'inmem' });
+  const workers = new Workers({
+    time: 'event', model: { backend: 'wasm' }, store: { kind: 'influxdb', retention_days: 0, influxdb: { url: influxd.url } },
+    kafka: { brokers: [server.broker], topics: [TOPICS.input], dead_letter_topic: TOPICS.dead },
+    cluster: { session_timeout_ms: options.sessionTimeoutMs, snapshot_messages: options.snapshotMessages, snapshot_interval_ms: 30_000, view: false },
+  });
+  try {
+    return await run(server, influxd, workers, options);
+  } finally {
+    await workers.remove();
+    await influxd.stop();
+    await server.remove();
+  }
+}
+
+async function run(server: KafkaServer, influxd: Influxd, workers: Workers, options: TrialOptions): Promise<TrialReport> {
+  const say = options.progress ?? ((): void => undefined);
+  await createTopics(server, options.partitions);
+  const fleet = new FleetMessages({ devices: options.devices, readings: options.readings, seed: options.seed });
+  for (let i = 0; i < options.workers; i++) workers.start();
+  await produceFleet(server, TOPICS.input, fleet, options.partitions);
+  say(`${fleet.messages} messages written`);
+  const began = performance.now();
+  const { kills, pauses, loads } = await disturb(server, workers, options, say);
+  await untilRead(server, options.partitions);
+  const seconds = (performance.now() - began) / 1000;
+  await workers.stopAll();
+  say('everything is committed; compared with a single run');
+
+  const expected = await truth(server, TOPICS.input, options.partitions, 777);
+  const actual = await committed(server, TOPICS.results, TOPICS.events);
+  const { missing, surplus, eventsDifferent } = compare(expected, actual);
+  const letters = await readTopic(server, TOPICS.dead);
+  const stored = await influxCount(influxd, 'actual');
+  for (const line of workers.log) if (line.level >= 50) say(`worker ${line.worker}: ${JSON.stringify(line)}`);
+  const taken = workers.log.filter((line) => line.msg === 'partition taken');
+  return {
+    kafka: server.version, messages: expected.messages, readings: fleet.readings, kills, missing, surplus, scored: actual.scored, events: actual.events.size, events_different: eventsDifferent,
+    influx_readings: stored, influx_missing: fleet.readings - stored, dead_letters: letters.length,
+    takeover_pause_median_ms: Math.round(median(pauses)), takeover_pause_max_ms: Math.round(Math.max(0, ...pauses)),
+    takeover_load_median_ms: Math.round(median(loads)), takeover_load_max_ms: Math.round(Math.max(0, ...loads)),
+    replayed_max: Math.max(0, ...taken.map((line) => Number(line.replayed))), snapshot_bytes_max: Math.max(0, ...taken.map((line) => Number(line.snapshotBytes))),
+    rebuilt: workers.log.filter((line) => line.msg.startsWith('no snapshot of a partition')).length, seconds: Math.round(seconds), readings_per_s: Math.round(fleet.readings / seconds),
+  };
+}
+
+async function createTopics(server: KafkaServer, partitions: number): Promise<void> {
+  for (const topic of [TOPICS.input, TOPICS.results, TOPICS.events]) await server.createTopic(topic, partitions);
+  await server.createTopic(TOPICS.dead, 1);
+  const admin = server.client().admin();
+  await admin.connect();
+  await admin.createTopics({
+    topics: [{ topic: TOPICS.snapshots, numPartitions: partitions, replicationFactor: 1, configEntries: [{ name: 'cleanup.policy', value: 'compact' }, { name: 'segment.bytes', value: '16777216' }] }], waitForLeaders: false,
+  });
+  await admin.disconnect();
+}
+
+/** Kills, the broker's absence and the lost snapshot, while there is something left to read. */
+async function disturb(server: KafkaServer, workers: Workers, options: TrialOptions, say: (line: string) => void): Promise<{ kills: number; pauses: number[]; loads: number[] }> {
+  const killed: { atMs: number; owned: string[] }[] = [];
+  let [brokerGone, snapshotLost] = [false, false];
+  for (let round = 0; killed.length < options.kills; round++) {
+    await pause(options.killEveryMs);
+    if (await lagOf(server, options.partitions) === 0) break;
+    if (options.brokerGoneMs > 0 && !brokerGone && round >= 2) {
+      brokerGone = true;
+      await server.stop('SIGKILL');
+      say(`the broker is gone for ${options.brokerGoneMs} ms`);
+      await pause(options.brokerGoneMs);
+      await server.resume();
+      say('the broker is back');
+      continue;
+    }
+    let holding: string | undefined;
+    if (options.loseSnapshot && !snapshotLost && round >= 1) {
+      holding = workers.owned.at(0);
+      snapshotLost = holding !== undefined;
+    }
+    // First dead, so that its owner does not write another one.
+    const one = await workers.kill(holding);
+    if (holding !== undefined) await loseSnapshot(server, holding, say);
+    workers.start();
+    if (one.owned.length > 0) killed.push(one);
+    say(`kill ${killed.length}: it owned ${one.owned.length} partitions; ${await lagOf(server, options.partitions)} messages to go`);
+  }
+  await untilRead(server, options.partitions);
+  const taken = killed.map(({ atMs, owned }) => ({ atMs, lines: workers.takenAfter(atMs, owned) }));
+  return {
+    kills: killed.length,
+    pauses: taken.flatMap(({ atMs, lines }) => lines.map((line: LogLine) => line.atMs - atMs)),
+    loads: taken.flatMap(({ lines }) => lines.map((line) => Number(line.tookMs))),
+  };
+}
+
+async function loseSnapshot(server: KafkaServer, name: string, say: (line: string) => void): Promise<void> {
+  const producer = server.client().producer();
+  await producer.connect();
+  await producer.send({ topic: TOPICS.snapshots, acks: -1, messages: [{ partition: Number(name.slice(name.lastIndexOf('/') + 1)), key: name, value: null }] });
+  await producer.disconnect();
+  say(`the snapshot of ${name} is deleted`);
+}
+
+async function lagOf(server: KafkaServer, partitions: number): Promise<number> {
+  const admin = server.client().admin();
+  await admin.connect();
+  try {
+    const ends = new Map((await admin.fetchTopicOffsets(TOPICS.input)).map(({ partition, high }) => [partition, Number(high)]));
+    const [group] = await admin.fetchOffsets({ groupId: 'gruard', topics: [TOPICS.input] });
+    let lag = 0;
+    for (let partition = 0; partition < partitions; partition++) lag += ends.get(partition)! - Math.max(0, Number(group.partitions.find((one) => one.partition === partition)?.offset ?? 0));
+    return lag;
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+async function untilRead(server: KafkaServer, partitions: number): Promise<void> {
+  const end = performance.now() + MOST_MS;
+  while (await lagOf(server, partitions).catch(() => 1) > 0) {
+    if (performance.now() > end) throw new Error('the input is not read to its end');
+    await pause(WAIT_MS);
+  }
+}
+
+/** Points with a value, of all series. */
+async function influxCount({ url }: Influxd, field: string): Promise<number> {
+  const query = `SELECT sum(n) FROM (SELECT count(${field}) AS n FROM gruard_readings WHERE time > 0 GROUP BY device, metric)`;
+  const response = await fetch(`${url}/query?db=gruard&q=${encodeURIComponent(query)}`);
+  const { results } = await response.json() as { results: { series?: { values: [string, number][] }[] }[] };
+  return results[0].series?.[0].values[0][1] ?? 0;
+}
