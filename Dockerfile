@@ -21,6 +21,7 @@ USER node
 VOLUME /var/lib/gruard
 ENV GRUARD_DATA_DIR=/var/lib/gruard
 EXPOSE 8480 1883
-HEALTHCHECK --interval=15s --timeout=5s --start-period=30s CMD ["node", "-e", "fetch('http://127.0.0.1:8480/v1/health').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+# Reads the same settings as the server does: give them by GRUARD_CONFIG and other variables, not by options of `start`, and it knows port, TLS and token too.
+HEALTHCHECK --interval=15s --timeout=6s --start-period=30s CMD ["node", "bin/gruard.js", "health"]
 ENTRYPOINT ["node", "bin/gruard.js"]
 CMD ["start"]

@@ -8,7 +8,7 @@ import type { AnomalyEvent } from './core/event.js';
 import type { Device, Fleet } from './core/fleet.js';
 import type { Page, ResultReader } from './core/results.js';
 import type {
-  DeadLetter, DeviceDetail, DeviceQuery, DeviceStatus, DeviceSummary, GruardService, HealthReport, LiveFeed, Measure, Overview, SubmitResult,
+  DeadLetter, DeviceDetail, DeviceQuery, DeviceStatus, DeviceSummary, ExportFile, ExportQuery, GruardService, HealthReport, LiveFeed, Measure, Overview, SubmitResult,
 } from './core/service.js';
 import type { Pipeline } from './pipeline.js';
 
@@ -25,6 +25,7 @@ export interface ServiceParts {
   clock: Clock;
   submit: (payload: Uint8Array, format: 'json' | 'line') => Promise<SubmitResult>;
   deadLetters: (limit: number) => Promise<DeadLetter[]>;
+  exportReadings: GruardService['exportReadings'];
   health: () => HealthReport;
   measures: () => Measure[];
   brokers: () => Overview['brokers'];
@@ -144,6 +145,10 @@ export class Service implements GruardService {
 
   deadLetters(limit: number): Promise<DeadLetter[]> {
     return this.parts.deadLetters(limit);
+  }
+
+  exportReadings(query: ExportQuery, signal: AbortSignal): Promise<ExportFile> {
+    return this.parts.exportReadings(query, signal);
   }
 
   #summary(device: Device): DeviceSummary {

@@ -207,6 +207,13 @@ export const SeriesFilter = Type.Object({
   name: NameInQuery('device'),
   metric: NameInQuery('metric'),
 }, { additionalProperties: false });
+export const ExportFilter = Type.Object({
+  format: oneOf(['csv', 'parquet'] as const, { default: 'csv' }),
+  device: Type.Optional(Type.String({ maxLength: 1024 })),
+  metric: Type.Optional(Type.String({ maxLength: 1024 })),
+  start: Type.Optional(TimeParam('Inclusive.')),
+  end: Type.Optional(TimeParam('Exclusive.')),
+}, { additionalProperties: false });
 export const EventFilter = Type.Object({
   ...paging,
   device: Type.Optional(Type.String({ maxLength: 1024 })),

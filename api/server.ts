@@ -11,6 +11,7 @@ import { resolveOptions, type ApiOptions, type ResolvedOptions } from './options
 import { endWithProblem, problemOf, sendProblem } from './problem.js';
 import { anomaliesRoutes } from './routes/anomalies.js';
 import { devicesRoutes } from './routes/devices.js';
+import { exportRoutes } from './routes/export.js';
 import { fleetRoutes } from './routes/fleet.js';
 import { pageRoutes } from './routes/page.js';
 import { readingsRoutes } from './routes/readings.js';
@@ -75,7 +76,7 @@ export function buildServer(service: GruardService, given: ApiOptions): FastifyI
       sendProblem(new GruardError('NOT_FOUND', `There is nothing at ${request.method} ${request.url.split('?')[0]}.`), request, reply));
   });
   registerDocs(server, tokens.required);
-  for (const routes of [readingsRoutes, devicesRoutes, anomaliesRoutes, verdictsRoutes, streamRoutes, pageRoutes]) registerScope(server, routes, service, options);
+  for (const routes of [readingsRoutes, devicesRoutes, anomaliesRoutes, verdictsRoutes, streamRoutes, exportRoutes, pageRoutes]) registerScope(server, routes, service, options);
   // In the outermost scope: it times the answers of all routes.
   server.register(async (api) => fleetRoutes(api.withTypeProvider<TypeBoxTypeProvider>(), service, options));
   return server;

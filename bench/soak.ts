@@ -13,10 +13,12 @@ import { jsonLine, table } from './table.js';
  * What grows: gruard, in a process of its own, behind a real Mosquitto that restarts, with a browser's stream that is cut and opened again, under a large fleet that sends one reading after
  * the other at QoS 1. Printed: memory, heap and file handles over time, their slope over the second half, and whether every reading that the broker took was taken in, once.
  *
- *   npm run bench:soak -- [--minutes 30] [--devices 100000] [--rate 3000] [--restart-seconds 60] [--json]
+ *   npm run bench:soak -- [--minutes 30] [--devices 100000] [--rate 3000] [--restart-seconds 60] [--store-mib 64] [--json]
+ *
+ * The embedded store keeps blocks in memory until store.memory_bytes are full; here that is the least that can be set, so that it is full before the second half and what else grows shows.
  */
 const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '30' }, devices: { type: 'string', default: '100000' }, rate: { type: 'string', default: '3000' }, 'restart-seconds': { type: 'string', default: '60' }, json: { type: 'boolean', default: false } },
+  options: { minutes: { type: 'string', default: '30' }, devices: { type: 'string', default: '100000' }, rate: { type: 'string', default: '3000' }, 'restart-seconds': { type: 'string', default: '60' }, 'store-mib': { type: 'string', default: '64' }, json: { type: 'boolean', default: false } },
 });
 const minutes = Number(values.minutes);
 const devices = Number(values.devices);
@@ -56,7 +58,7 @@ class Server {
     const port = await freePort();
     const child = spawn(process.execPath, ['--import', 'tsx', join(packageRoot, 'cli/main.ts'), 'start', '--data-dir', dataDir], {
       cwd: packageRoot, stdio: ['ignore', 'ignore', 'pipe'],
-      env: { ...process.env, GRUARD_API_PORT: String(port), GRUARD_MQTT_URL: mqttUrl, GRUARD_MQTT_TOPICS: 'soak/#', GRUARD_MODEL_BACKEND: 'wasm', GRUARD_LOG_LEVEL: 'warn' },
+      env: { ...process.env, GRUARD_API_PORT: String(port), GRUARD_MQTT_URL: mqttUrl, GRUARD_MQTT_TOPICS: 'soak/#', GRUARD_MODEL_BACKEND: 'wasm', GRUARD_LOG_LEVEL: 'warn', GRUARD_STORE_MEMORY_BYTES: String(Number(values['store-mib']) * 1048576) },
     });
     const server = new Server(child, port);
     for (let tries = 0; tries < 300; tries++) {
@@ -155,7 +157,7 @@ class Page {
 }
 
 /** Of a straight line through the second half, an hour. */
-function slopePerHour(samples: Sample[], key: 'rssMib' | 'heapMib' | 'handles'): number {
+function slopePerHour(samples: Sample[], key: 'rssMib' | 'heapMib' | 'externalMib' | 'storeMib' | 'handles'): number {
   const half = samples.slice(Math.floor(samples.length / 2));
   const mean = (of: (sample: Sample) => number): number => half.reduce((sum, sample) => sum + of(sample), 0) / half.length;
   const [t, y] = [mean((s) => s.seconds), mean((s) => s[key])];
@@ -198,7 +200,7 @@ try {
   }
   const figures = {
     minutes, devices: last.devices, rate: Math.round(publisher.acknowledged / (minutes * 60)), broker_restarts: restarts, sent: publisher.acknowledged, taken: last.readings, missing: publisher.acknowledged - last.readings,
-    rss_mib_first: Math.round(samples[0].rssMib), rss_mib_last: Math.round(last.rssMib), rss_mib_per_hour: Math.round(slopePerHour(samples, 'rssMib')), heap_mib_per_hour: Math.round(slopePerHour(samples, 'heapMib')),
+    rss_mib_first: Math.round(samples[0].rssMib), rss_mib_last: Math.round(last.rssMib), store_mib_last: Math.round(last.storeMib), rss_mib_per_hour: Math.round(slopePerHour(samples, 'rssMib')), heap_mib_per_hour: Math.round(slopePerHour(samples, 'heapMib')), external_mib_per_hour: Math.round(slopePerHour(samples, 'externalMib')), store_mib_per_hour: Math.round(slopePerHour(samples, 'storeMib')),
     handles_first: samples[0].handles, handles_last: last.handles, handles_per_hour: Math.round(slopePerHour(samples, 'handles')),
   };
   process.stdout.write(`${table([['soak', 'figure'], ...Object.entries(figures).map(([name, value]) => [name.replaceAll('_', ' '), value] as [string, number])])}\n`);

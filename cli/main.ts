@@ -9,6 +9,7 @@ import type { BrokerUserOptions } from './broker-user.js';
 import type { DeadLetterOptions } from './deadletter.js';
 import type { DemoOptions } from './demo.js';
 import type { DoctorOptions } from './doctor.js';
+import type { HealthOptions } from './health.js';
 import type { KafkaSetupOptions } from './kafka.js';
 import type { JournalOptions } from './journal.js';
 import { withConfig, type CommonOptions } from './options.js';
@@ -87,7 +88,7 @@ function program(): Command {
   withConfig(store.command('migrate').description('copy the embedded store to the InfluxDB of the settings; gruard must not be running'))
     .option('--json', 'print the summary as JSON')
     .action(async (options: StoreOptions) => (await import('./store.js')).migrateStore(options));
-  withConfig(gruard.command('export').description('write stored results to a file; gruard must not be running with the embedded store'))
+  withConfig(gruard.command('export').description('write stored results to a file; asks the running server for what it holds'))
     .requiredOption('-o, --out <file>', 'file to write')
     .option('--format <format>', 'csv or parquet', 'csv')
     .option('--device <device>', 'only this device')
@@ -126,6 +127,9 @@ function program(): Command {
     .action(async (file: string, options: CommonOptions) => (await import('./model.js')).exportModel(file, options));
   model.command('show').description('what a weights file says of itself').argument('[file]', 'default: the shipped one')
     .option('--json', 'print JSON').action(async (file: string | undefined, options: { json?: boolean }) => (await import('./model.js')).showModel(file, options));
+  withConfig(gruard.command('health').description('ask the running server whether it does its work; exit 1 where it does not'))
+    .option('--json', 'print JSON')
+    .action(async (options: HealthOptions) => (await import('./health.js')).health(options));
   withConfig(gruard.command('doctor').description('check this installation and every connection that the settings name'))
     .option('--json', 'print JSON')
     .action(async (options: DoctorOptions) => (await import('./doctor.js')).doctor(options));

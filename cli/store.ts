@@ -1,9 +1,14 @@
+import { createWriteStream } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { GruardError } from '../core/errors.js';
-import { exportReadings, type ExportFormat } from '../store/export.js';
+import type { Config } from '../config/schema.js';
+import { GruardError, messageOf } from '../core/errors.js';
+import type { ExportQuery } from '../core/service.js';
+import { exportReadings } from '../store/export.js';
 import { lockDataDir } from '../store/lock.js';
 import { migrate } from '../store/migrate.js';
 import { embeddedStoreOf, influxStoreOf } from '../wiring.js';
+import { download } from './client.js';
 import { configOf, type CommonOptions } from './options.js';
 import { Progress } from './progress.js';
 
@@ -47,19 +52,45 @@ export async function migrateStore(options: StoreOptions): Promise<void> {
 export async function exportStore(options: ExportOptions): Promise<void> {
   const config = configOf(options);
   if (options.format !== 'csv' && options.format !== 'parquet') throw new GruardError('USAGE', '--format: csv or parquet expected');
-  const format: ExportFormat = options.format;
+  const { format } = options;
+  const query: ExportQuery = { format, device: options.device, metric: options.metric, startMs: timeOf(options.start, '--start'), endMs: timeOf(options.end, '--end') };
   const embedded = config.store.kind === 'embedded';
-  const lock = embedded ? await lockDataDir(config.data_dir) : undefined;
+  const lock = embedded ? await lockDataDir(config.data_dir).catch(lockedByServer) : undefined;
+  if (embedded && !lock) {
+    const rows = await downloadReadings(config, options.out, query);
+    process.stdout.write(`${rows} readings written to ${options.out}, from the running server\n`);
+    return;
+  }
   const store = embedded ? embeddedStoreOf(config) : influxStoreOf(config, join(config.data_dir, 'cursors', 'influxdb.json'));
   try {
     await store.open();
-    const rows = await exportReadings(store, {
-      path: options.out, format, device: options.device, metric: options.metric, startMs: timeOf(options.start, '--start'), endMs: timeOf(options.end, '--end'),
-    });
+    const rows = await exportReadings(store, { path: options.out, ...query });
     process.stdout.write(`${rows} readings written to ${options.out}\n`);
   } finally {
     await store.close();
     await lock?.release();
+  }
+}
+
+/** Only one process can open the embedded store: while a server has it, the server is asked. */
+function lockedByServer(thrown: unknown): undefined {
+  if (thrown instanceof GruardError && thrown.code === 'DATA_DIR_LOCKED') return undefined;
+  throw thrown;
+}
+
+/** The file appears whole or not at all. */
+async function downloadReadings(config: Config, path: string, { format, device, metric, startMs, endMs }: ExportQuery): Promise<string> {
+  const parameters = new URLSearchParams({ format });
+  for (const [name, value] of Object.entries({ device, metric, start: startMs, end: endMs })) if (value !== undefined) parameters.set(name, String(value));
+  const temporary = `${path}.part`;
+  try {
+    const headers = await download(config, `/v1/export?${parameters}`, createWriteStream(temporary));
+    await rename(temporary, path);
+    return String(headers['gruard-rows'] ?? 'all');
+  } catch (error) {
+    await rm(temporary, { force: true });
+    if (error instanceof GruardError) throw error;
+    throw new GruardError('FILE_UNREADABLE', `${path}: ${messageOf(error)}`, { cause: error });
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { FeedbackVerdict } from './batch.js';
 import type { WarmUp } from './detector.js';
 import type { AnomalyEvent, HealthVerdict } from './event.js';
@@ -22,6 +23,26 @@ export interface GruardService {
   /** Counters and gauges for Prometheus. */
   measures(): Measure[];
   deadLetters(limit: number): Promise<DeadLetter[]>;
+  /** Readings with their results as a file. Broken off by the signal until the stream is there, by destroying the stream afterwards. Throws BUSY, STORE_*, USAGE. */
+  exportReadings(query: ExportQuery, signal: AbortSignal): Promise<ExportFile>;
+}
+
+export interface ExportQuery {
+  format: 'csv' | 'parquet';
+  device?: string;
+  metric?: string;
+  /** Inclusive; epoch ms. */
+  startMs?: number;
+  /** Exclusive; epoch ms. */
+  endMs?: number;
+}
+
+export interface ExportFile {
+  stream: Readable;
+  /** The bytes are compressed. */
+  gzip: boolean;
+  /** null where it is not known beforehand. */
+  rows: number | null;
 }
 
 export interface SubmitResult {

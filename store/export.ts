@@ -4,21 +4,13 @@ import { pipeline } from 'node:stream/promises';
 import type { DuckDBValue } from '@duckdb/node-api';
 import { GruardError, messageOf } from '../core/errors.js';
 import type { SeriesPoint } from '../core/results.js';
+import type { ExportQuery } from '../core/service.js';
 import { csvName, csvNameSql } from './csv.js';
 import { EmbeddedStore } from './results/embedded.js';
 import type { InfluxStore } from './results/influx.js';
 
-export type ExportFormat = 'csv' | 'parquet';
-
-export interface ExportOptions {
+export interface ExportOptions extends ExportQuery {
   path: string;
-  format: ExportFormat;
-  device?: string;
-  metric?: string;
-  /** Inclusive; epoch ms. */
-  startMs?: number;
-  /** Exclusive; epoch ms. */
-  endMs?: number;
 }
 
 /** Points that are read from InfluxDB at once. */
@@ -42,23 +34,28 @@ export async function exportReadings(store: EmbeddedStore | InfluxStore, options
   }
 }
 
-async function copyFromEmbedded(store: EmbeddedStore, options: ExportOptions, path: string): Promise<number> {
+/** Returns the rows. A CSV file can be compressed; what the signal breaks off leaves a part of the file behind. */
+export async function copyFromEmbedded(store: EmbeddedStore, options: ExportQuery, path: string, how: { gzip?: boolean; signal?: AbortSignal } = {}): Promise<number> {
   const { device, metric, startMs: start, endMs: end } = options;
   const filters = ([['device = $device', { device }], ['metric = $metric', { metric }], ['timestamp_ms >= $start', { start }], ['timestamp_ms < $end', { end }]] as const)
     .filter(([, value]) => Object.values(value)[0] !== undefined);
   const values = Object.assign({}, ...filters.map(([, value]) => value)) as Record<string, DuckDBValue>;
   const csv = options.format === 'csv';
   const connection = await store.connect();
+  const interrupt = (): void => connection.interrupt();
+  how.signal?.addEventListener('abort', interrupt);
   try {
+    how.signal?.throwIfAborted();
     const copied = await connection.runAndReadAll(`
       COPY (
         SELECT ${csv ? `strftime(epoch_ms(timestamp_ms), '%Y-%m-%dT%H:%M:%S.%gZ')` : 'epoch_ms(timestamp_ms)'} AS "timestamp", ${csv ? `${csvNameSql('device')} AS device, ${csvNameSql('metric')} AS metric` : 'device, metric'}, actual, yhat, yhat_lower, yhat_upper,
           anomaly_score, ${csv ? '((flags & 4) <> 0)::INTEGER' : '(flags & 4) <> 0'} AS in_event, ${csv ? '((flags & 17) = 16)::INTEGER' : '(flags & 17) = 16'} AS revised
         FROM readings JOIN series ON series.id = readings.series_id ${filters.length === 0 ? '' : `WHERE ${filters.map(([condition]) => condition).join(' AND ')}`}
         ORDER BY series.device, series.metric, timestamp_ms
-      ) TO '${path.replaceAll(`'`, `''`)}' (FORMAT ${csv ? 'csv, HEADER' : 'parquet, COMPRESSION zstd'})`, values);
+      ) TO '${path.replaceAll(`'`, `''`)}' (FORMAT ${csv ? `csv, HEADER${how.gzip ? ', COMPRESSION gzip' : ''}` : 'parquet, COMPRESSION zstd'})`, values);
     return Number(copied.getRows()[0][0]);
   } finally {
+    how.signal?.removeEventListener('abort', interrupt);
     connection.closeSync();
   }
 }
@@ -66,22 +63,24 @@ async function copyFromEmbedded(store: EmbeddedStore, options: ExportOptions, pa
 async function csvFromInflux(store: InfluxStore, options: ExportOptions, path: string): Promise<number> {
   if (options.format !== 'csv') throw new GruardError('USAGE', 'Parquet is written from the embedded store alone: take --format csv');
   let rows = 0;
-  async function* lines(): AsyncIterable<string> {
-    yield 'timestamp,device,metric,actual,yhat,yhat_lower,yhat_upper,anomaly_score,in_event,revised\n';
-    for (const { device, metric } of await store.series()) {
-      if ((options.device ?? device) !== device || (options.metric ?? metric) !== metric) continue;
-      const name = `${csvName(device)},${csvName(metric)}`;
-      for (let cursor: string | undefined; ;) {
-        const page = await store.querySeries({ device, metric, startMs: options.startMs ?? Number.MIN_SAFE_INTEGER, endMs: options.endMs, limit: PAGE_POINTS, cursor });
-        rows += page.items.length;
-        yield page.items.map((point) => csvLine(name, point)).join('');
-        if (page.nextCursor === null) break;
-        cursor = page.nextCursor;
-      }
+  await pipeline(csvOfInflux(store, options, (points) => { rows += points; }), createWriteStream(path));
+  return rows;
+}
+
+/** The CSV file in pieces, a page of a series each. */
+export async function* csvOfInflux(store: InfluxStore, options: ExportQuery, onPoints: (points: number) => void = () => undefined): AsyncIterable<string> {
+  yield 'timestamp,device,metric,actual,yhat,yhat_lower,yhat_upper,anomaly_score,in_event,revised\n';
+  for (const { device, metric } of await store.series()) {
+    if ((options.device ?? device) !== device || (options.metric ?? metric) !== metric) continue;
+    const name = `${csvName(device)},${csvName(metric)}`;
+    for (let cursor: string | undefined; ;) {
+      const page = await store.querySeries({ device, metric, startMs: options.startMs ?? Number.MIN_SAFE_INTEGER, endMs: options.endMs, limit: PAGE_POINTS, cursor });
+      onPoints(page.items.length);
+      yield page.items.map((point) => csvLine(name, point)).join('');
+      if (page.nextCursor === null) break;
+      cursor = page.nextCursor;
     }
   }
-  await pipeline(lines, createWriteStream(path));
-  return rows;
 }
 
 function csvLine(name: string, point: SeriesPoint): string {

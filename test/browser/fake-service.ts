@@ -1,8 +1,10 @@
+import { Readable } from 'node:stream';
+import { gzipSync } from 'node:zlib';
 import type { AnomalyEvent, AnomalyKind, HealthVerdict, Severity } from '../../core/event.js';
 import { GruardError } from '../../core/errors.js';
 import { seededRandom } from '../../core/random.js';
 import type { EventQuery, Page, ResultReader, SeriesPoint, SeriesQuery } from '../../core/results.js';
-import type { DeadLetter, DeviceDetail, DeviceQuery, DeviceStatus, DeviceSummary, GruardService, HealthReport, LiveMessage, LiveReading, Overview, SubmitResult } from '../../core/service.js';
+import type { DeadLetter, DeviceDetail, DeviceQuery, DeviceStatus, DeviceSummary, ExportFile, ExportQuery, GruardService, HealthReport, LiveMessage, LiveReading, Overview, SubmitResult } from '../../core/service.js';
 
 /** A gruard without a detector, for tests of the API and for looking at the page: a made-up fleet whose every value is a function of time. */
 
@@ -97,6 +99,10 @@ export class FakeService implements GruardService {
 
   get listeners(): number {
     return this.#listeners.size;
+  }
+
+  async exportReadings({ format }: ExportQuery): Promise<ExportFile> {
+    return { stream: Readable.from([gzipSync(`timestamp,device\n2026-01-31T12:00:00.000Z,${format}\n`)]), gzip: true, rows: 1 };
   }
 
   readonly results: ResultReader = {

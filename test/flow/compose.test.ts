@@ -35,6 +35,7 @@ interface ComposeService {
 const read = (path: string): string => readFileSync(join(packageRoot, path), 'utf8');
 const compose = parse(read('docker-compose.yml'), { merge: true }) as { services: Record<string, ComposeService>; volumes: Record<string, unknown>; secrets: Record<string, { file: string }> };
 const services = Object.entries(compose.services);
+const healthCheck = JSON.parse(/^HEALTHCHECK .*CMD (\[.*\])$/m.exec(read('Dockerfile'))![1]) as string[];
 
 describe('docker-compose.yml', () => {
   it('has the services, and starts only gruard and its broker unless told otherwise', () => {
@@ -50,7 +51,7 @@ describe('docker-compose.yml', () => {
     expect(service.restart).toBe('unless-stopped');
     for (const port of service.ports ?? []) expect(port).toMatch(/^127\.0\.0\.1:/);
     if (name !== 'kafka') expect(service.read_only).toBe(true);
-    if (name === 'gruard') expect(read('Dockerfile')).toMatch(/^HEALTHCHECK /m);
+    if (name === 'gruard') expect(healthCheck.slice(0, 2)).toEqual(['node', 'bin/gruard.js']);
     else expect(service.healthcheck?.test[0]).toBe('CMD');
   });
 
@@ -71,6 +72,7 @@ describe('docker-compose.yml', () => {
     expect(compose.services.gruard.image).toBe(`gruard:${(JSON.parse(read('package.json')) as { version: string }).version}`);
     const provider = parse(read('config/compose/grafana/provisioning/dashboards/gruard.yaml')) as { providers: { options: { path: string } }[] };
     expect(compose.services.grafana.volumes).toContain(`./dashboards:${provider.providers[0].options.path}:ro`);
+    expect(compose.services.gruard.volumes!.map((volume) => volume.split(':')[1])).toContain(compose.services.gruard.environment!.GRUARD_CONFIG);
     const scrape = read('config/compose/prometheus.yml');
     expect(scrape).toContain('credentials_file: /run/secrets/api_token');
     expect(scrape).toContain('gruard:8480');
@@ -175,6 +177,20 @@ describe.skipIf(missing.length > 0)(`the programs of compose with its configurat
     expect((await fetch(new URL('v1/devices', gruard.addresses.page))).status).toBe(401);
     expect(await (await fetch(new URL('v1/health', gruard.addresses.page))).json()).toEqual({ status: 'ok' });
   });
+
+  it('is found well by the health check of the image, with the variables of compose, and only while it runs', async () => {
+    const run = (port: string): Promise<{ code: number | null; out: string }> => new Promise((resolve) => {
+      const child = spawn(process.execPath, ['--import', 'tsx', join(packageRoot, 'cli/main.ts'), ...healthCheck.slice(2)], {
+        cwd: packageRoot, stdio: ['ignore', 'pipe', 'pipe'],
+        env: { PATH: process.env.PATH, HOME: dir, GRUARD_CONFIG: join(dir, 'gruard.yaml'), GRUARD_API_PORT: port, GRUARD_API_TOKEN_FILE: join(dir, 'api_token') },
+      });
+      let out = '';
+      for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => { out += data.toString(); });
+      child.once('exit', (code) => resolve({ code, out }));
+    });
+    expect(await run(new URL(gruard.addresses.page).port)).toEqual({ code: 0, out: 'ok\n' });
+    expect(await run('1')).toMatchObject({ code: 1, out: expect.stringContaining('SERVER_UNREACHABLE') as string });
+  }, 30_000);
 
   it('keeps what was published while gruard was away: the broker of compose loses nothing', async () => {
     const config = { dataDir: join(dir, 'gruard'), file: join(dir, 'gruard.yaml') };

@@ -1,0 +1,39 @@
+import type { Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import Type from 'typebox';
+import { ExportFilter, problems } from '../schemas.js';
+import { parseTime } from '../time.js';
+import type { Routes } from './route.js';
+
+const TYPE = { csv: 'text/csv; charset=utf-8', parquet: 'application/vnd.apache.parquet' } as const;
+
+/** Readings as a file: the bytes are streamed as the client takes them, so an answer of any size costs no memory. */
+export const exportRoutes: Routes = (api, service) => {
+  api.get('/v1/export', {
+    exposeHeadRoute: false,
+    config: { scope: 'read' },
+    schema: {
+      tags: ['readings'], summary: 'Readings with their results as a file', querystring: ExportFilter, produces: Object.values(TYPE), response: { 200: Type.Unsafe<Readable>({ type: 'string', contentMediaType: 'application/octet-stream' }), ...problems },
+      description: 'By device, metric and time. In CSV a name that a spreadsheet would take for a formula begins with an apostrophe. Parquet needs the embedded store. One at a time: another one meanwhile is answered 429. '
+        + 'The header `gruard-rows` has the rows, where they are known beforehand.',
+    },
+  }, async (request, reply) => {
+    const { format, device, metric, start, end } = request.query;
+    const gone = new AbortController();
+    reply.raw.once('close', () => gone.abort());
+    const query = { format, device, metric, startMs: start === undefined ? undefined : parseTime(start, 'start'), endMs: end === undefined ? undefined : parseTime(end, 'end') };
+    const { stream, gzip, rows } = await service.exportReadings(query, gone.signal).catch((thrown: unknown) => {
+      // Nobody is there to be answered; that it was broken off is no fault.
+      if (gone.signal.aborted) reply.hijack();
+      throw thrown;
+    });
+    reply.type(TYPE[format]).header('content-disposition', `attachment; filename="readings.${format}"`).header('cache-control', 'no-store').header('vary', 'accept-encoding');
+    if (rows !== null) reply.header('gruard-rows', String(rows));
+    if (!gzip) return reply.send(stream);
+    if (/\bgzip\b/i.test(String(request.headers['accept-encoding'] ?? ''))) return reply.header('content-encoding', 'gzip').send(stream);
+    const plain = createGunzip();
+    stream.on('error', (error) => plain.destroy(error));
+    plain.on('close', () => stream.destroy());
+    return reply.send(stream.pipe(plain));
+  });
+};
