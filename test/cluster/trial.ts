@@ -24,6 +24,8 @@ export interface TrialOptions {
   sessionTimeoutMs: number;
   snapshotMessages: number;
   kafkaVersion?: string;
+  /** Where the logs of the workers go. */
+  logFile?: string;
   seed: number;
   progress?: (line: string) => void;
 }
@@ -68,7 +70,7 @@ export async function clusterTrial(options: TrialOptions): Promise<TrialReport> 
     time: 'event', model: { backend: 'wasm' }, store: { kind: 'influxdb', retention_days: 0, influxdb: { url: influxd.url } },
     kafka: { brokers: [server.broker], topics: [TOPICS.input], dead_letter_topic: TOPICS.dead },
     cluster: { session_timeout_ms: options.sessionTimeoutMs, snapshot_messages: options.snapshotMessages, snapshot_interval_ms: 30_000, view: false },
-  });
+  }, options.logFile);
   try {
     return await run(server, influxd, workers, options);
   } finally {
@@ -110,13 +112,19 @@ async function run(server: KafkaServer, influxd: Influxd, workers: Workers, opti
 }
 
 async function createTopics(server: KafkaServer, partitions: number): Promise<void> {
-  for (const topic of [TOPICS.input, TOPICS.results, TOPICS.events]) await server.createTopic(topic, partitions);
-  await server.createTopic(TOPICS.dead, 1);
   const admin = server.client().admin();
   await admin.connect();
+  // The readings are of January: the broker would take them for older than it keeps.
+  const kept = [{ name: 'retention.ms', value: '-1' }];
   await admin.createTopics({
-    topics: [{ topic: TOPICS.snapshots, numPartitions: partitions, replicationFactor: 1, configEntries: [{ name: 'cleanup.policy', value: 'compact' }, { name: 'segment.bytes', value: '16777216' }] }], waitForLeaders: false,
+    topics: [
+      ...[TOPICS.input, TOPICS.results, TOPICS.events].map((topic) => ({ topic, numPartitions: partitions, replicationFactor: 1, configEntries: kept })),
+      { topic: TOPICS.dead, numPartitions: 1, replicationFactor: 1, configEntries: kept },
+      { topic: TOPICS.snapshots, numPartitions: partitions, replicationFactor: 1, configEntries: [{ name: 'cleanup.policy', value: 'compact' }, { name: 'segment.bytes', value: '16777216' }] },
+    ], waitForLeaders: false,
   });
+  const names = Object.values(TOPICS);
+  for (let known = false; !known;) known = await admin.fetchTopicMetadata({ topics: names }).then(({ topics }) => topics.every((topic) => topic.partitions.length > 0), () => false);
   await admin.disconnect();
 }
 

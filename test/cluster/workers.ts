@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -31,7 +31,8 @@ export class Workers {
   readonly log: LogLine[] = [];
   #numbers = 0;
 
-  constructor(private readonly settings: Record<string, unknown>) {}
+  /** `logFile` is where every line goes as well. */
+  constructor(private readonly settings: Record<string, unknown>, private readonly logFile?: string) {}
 
   /** Whether a worker can be started by what `npm run build` made: quicker, and what users run. */
   start(overrides: Record<string, unknown> = {}): void {
@@ -53,6 +54,7 @@ export class Workers {
     }
     const entry = { level: 30, msg: '', ...fields, atMs: performance.now(), worker: running.number };
     this.log.push(entry);
+    if (this.logFile !== undefined) appendFileSync(this.logFile, `${JSON.stringify({ ...entry, atMs: Math.round(entry.atMs) })}\n`);
     if (entry.msg === 'partition taken') running.owned.add(entry.partition!);
     if (entry.msg === 'partition left') running.owned.delete(entry.partition!);
     if (entry.msg === 'ready') running.page = entry.page;
