@@ -124,7 +124,7 @@ describe.each(['event', 'wall'] as const)('A cell with time: %s', (time) => {
     const before = await run(log, time, []);
     const open = [...before.newest.values()].map((text) => JSON.parse(text) as { type: string; id: string; state: string; device: string }).find(({ type, device }) => type === 'anomaly' && device === 'a')!;
     const lastMs = Number(log.at(-1)!.timestamp);
-    const say = (value: string): void => { log.push({ ...log[0], value: Buffer.from(value), headers: { 'gruard-control': '1' }, timestamp: String(lastMs), offset: String(log.length * 2 + 5) }); };
+    const say = (value: string): void => { log.push({ ...log[0], value: Buffer.from(value), headers: { 'gruard-control': '1' }, timestamp: String(lastMs), offset: String(log.length * 2 + 5) } as KafkaMessage); };
     say(JSON.stringify({ kind: 'feedback', eventId: open.id, verdict: 'confirm', atMs: lastMs, by: 'ann' }));
     say('{"kind":"feedback","eventId":5}');
     say('{"kind":"tick","nowMs":1}');

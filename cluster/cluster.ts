@@ -15,6 +15,7 @@ import { Intake } from '../ingest/intake.js';
 import { Bridge } from '../ingest/kafka/bridge.js';
 import { AuditLog } from '../store/audit.js';
 import { DeadLetters } from '../store/deadletter.js';
+import { Exports } from '../store/exports.js';
 import { RealDisk } from '../store/disk/real.js';
 import { lockDataDir } from '../store/lock.js';
 import { LiveTokens } from '../store/tokens.js';
@@ -97,6 +98,9 @@ async function open(config: Config, connection: KafkaConnection, log: Log, clock
   closing.push(() => store.close());
   for (const advice of store.advice) log.warn('InfluxDB: an administrator has to run this', { command: advice });
 
+  const exports = await Exports.open(store, config.data_dir);
+  closing.push(() => exports.close());
+
   const control = new ControlWriter(kafka, inputs, clock);
   closing.push(() => control.close());
   const k = config.kafka;
@@ -135,7 +139,7 @@ async function open(config: Config, connection: KafkaConnection, log: Log, clock
   const vitals = { startedMs, clock, worker, view, deadLetters, reasons, address: kafkaAddress(connection) };
   const service = new ClusterService({
     view, results: store, clock, submit: (payload) => http.submit(payload), tellAll: (record) => control.tellAll(record),
-    deadLetters: (limit) => deadLetters.list(limit), health: () => healthOf(vitals), measures: () => measuresOf(vitals),
+    deadLetters: (limit) => deadLetters.list(limit), exportReadings: (query, signal) => exports.start(query, signal), health: () => healthOf(vitals), measures: () => measuresOf(vitals),
   });
   const audit = new AuditLog(config.data_dir, (thrown) => log.error('audit log', { error: messageOf(thrown) }), clock);
   const server = buildServer(service, {

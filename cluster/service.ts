@@ -6,7 +6,7 @@ import { GruardError } from '../core/errors.js';
 import type { AnomalyEvent } from '../core/event.js';
 import type { Device } from '../core/fleet.js';
 import type { Page, ResultReader } from '../core/results.js';
-import type { DeadLetter, DeviceDetail, DeviceQuery, DeviceStatus, DeviceSummary, GruardService, HealthReport, LiveFeed, Measure, Overview, SubmitResult } from '../core/service.js';
+import type { DeadLetter, DeviceDetail, DeviceQuery, DeviceStatus, DeviceSummary, ExportFile, ExportQuery, GruardService, HealthReport, LiveFeed, Measure, Overview, SubmitResult } from '../core/service.js';
 import { Rate } from '../service.js';
 import type { PartitionControl } from './control.js';
 import type { FleetView } from './view.js';
@@ -19,6 +19,7 @@ export interface ClusterServiceParts {
   /** Writes a control record to every input partition: whose device it concerns finds it, all others have nothing to do. */
   tellAll: (control: PartitionControl) => Promise<void>;
   deadLetters: (limit: number) => Promise<DeadLetter[]>;
+  exportReadings: (query: ExportQuery, signal: AbortSignal) => Promise<ExportFile>;
   health: () => HealthReport;
   measures: () => Measure[];
 }
@@ -85,6 +86,10 @@ export class ClusterService implements GruardService {
     const heard = this.#heard(eventId, atMs);
     await this.parts.tellAll({ kind: 'feedback', eventId, verdict, atMs, by });
     return (await heard) ?? stored;
+  }
+
+  exportReadings(query: ExportQuery, signal: AbortSignal): Promise<ExportFile> {
+    return this.parts.exportReadings(query, signal);
   }
 
   #heard(eventId: string, atMs: number): Promise<AnomalyEvent | undefined> {
