@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +15,7 @@ import { configOf } from './options.js';
 import { stopSignal } from './signals.js';
 
 export interface DemoOptions {
+  config?: string;
   apiPort?: number;
   brokerPort?: number;
   dataDir?: string;
@@ -23,6 +25,7 @@ export interface DemoOptions {
   for?: number;
 }
 
+const DEMO_USER = 'gruard-demo';
 const HOUR_MS = 3_600_000;
 const STATUS_MS = 500;
 
@@ -40,10 +43,10 @@ async function run(config: Config, options: DemoOptions): Promise<void> {
   const gruard = await openGruard(config, openLog({ ...config.log, level: 'warn' }));
   const screen = new DemoScreen();
   const { page, mqtt } = gruard.addresses;
-  screen.entry(`\n  page  ${pc.bold(pc.cyan(page))}\n  API   ${page}v1   docs ${page}docs\n  MQTT  ${mqtt}   (send your own: mosquitto_pub -h 127.0.0.1 -p ${new URL(mqtt!).port} -t plant/oven3 -m '{"temperature":21.4}')\n`);
+  screen.entry(`\n  page  ${pc.bold(pc.cyan(page))}\n  API   ${page}v1   docs ${page}docs\n  MQTT  ${mqtt}   (send your own: ${publishHint(config, Number(new URL(mqtt!).port))})\n`);
   const faults = new InjectedFaults();
   const simulator = new Simulator({
-    broker: { url: mqtt! }, clock: systemClock, devices: options.devices, seed: options.seed, speed: options.speed,
+    broker: { url: mqtt!, username: config.broker.username, password: config.broker.password, own: true }, clock: systemClock, devices: options.devices, seed: options.seed, speed: options.speed,
     onFault: (fault) => {
       faults.add(fault);
       screen.entry(`${pc.dim(new Date(fault.startMs).toISOString().slice(11, 16))} ${pc.magenta('injected')} ${fault.kind.replace('_', ' ')} on ${fault.device} ${fault.metric}`);
@@ -100,12 +103,27 @@ class InjectedFaults {
   }
 }
 
-/** Loopback, a data directory of its own, and the fleet's time. */
-function demoConfig(options: DemoOptions, dataDir: string): Config {
-  return configOf({ dataDir }, {
+/** A command that sends a reading to the broker of these settings. */
+function publishHint({ broker }: Config, port: number): string {
+  const tls = broker.tls_cert_file === '' ? '' : ` --cafile ${broker.tls_cert_file}`;
+  const user = broker.users_file === '' && (broker.username === '' || broker.username === DEMO_USER) ? '' : ' -u USER -P PASSWORD';
+  return `mosquitto_pub -h 127.0.0.1 -p ${port}${tls}${user} -t plant/oven3 -m '{"temperature":21.4}'`;
+}
+
+/** The user's settings (TLS, users, detector ...), but a broker and a data directory of the demo's own, and the fleet's time. */
+export function demoConfig(options: DemoOptions, dataDir: string): Config {
+  const common = { config: options.config, dataDir };
+  const { broker } = configOf(common);
+  // Where only named users may come in, the simulated fleet is one of them, for this run.
+  const login = broker.username === '' && broker.users_file !== '' ? { 'broker.username': DEMO_USER, 'broker.password': randomBytes(24).toString('base64url'), 'broker.password_file': '' } : {};
+  return configOf(common, {
+    ...login,
+    mode: 'single',
     time: 'event',
     'broker.enabled': 'on',
     'mqtt.url': '',
+    'kafka.brokers': [],
+    'kafka.output.enabled': false,
     'api.port': options.apiPort,
     'broker.port': options.brokerPort,
     'log.format': 'text',

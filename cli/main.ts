@@ -29,6 +29,7 @@ function program(): Command {
   withConfig(gruard.command('start').description('run the server: sources, detector, API and page'))
     .action(async (options: CommonOptions) => (await import('./start.js')).start(options));
   gruard.command('demo').description('run with a simulated fleet whose faults you can watch being caught')
+    .option('-c, --config <file>', 'settings file (YAML), for TLS, tokens, the detector, store and alerts; what it reads is the simulated fleet alone (GRUARD_CONFIG)')
     .option('--api-port <port>', 'port of API and page', Number)
     .option('--broker-port <port>', 'port of the embedded MQTT broker', Number)
     .option('--data-dir <dir>', 'data directory (default: a temporary one, removed at the end)')

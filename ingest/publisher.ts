@@ -6,6 +6,8 @@ export interface PublisherSettings {
   url: string;
   username?: string;
   password?: string;
+  /** The broker is of this process: its certificate need not be one that this machine trusts. */
+  own?: boolean;
   /** Messages that the broker has not acknowledged yet, at the most. */
   window?: number;
 }
@@ -32,7 +34,7 @@ export class Publisher {
   static async connect(settings: PublisherSettings): Promise<Publisher> {
     try {
       const client = await connectAsync(settings.url, {
-        username: settings.username || undefined, password: settings.password || undefined, connectTimeout: 5000, reconnectPeriod: 500,
+        username: settings.username || undefined, password: settings.password || undefined, connectTimeout: 5000, reconnectPeriod: 500, rejectUnauthorized: settings.own !== true,
       }, false);
       return new Publisher(client, settings.window ?? 256);
     } catch (error) {
