@@ -64,7 +64,7 @@ async function run(names: string[], parts: string[], fleet: FleetOptions, misses
     show(describeDevices(report), flattenDevices(report));
   }
   if (parts.includes('valve')) {
-    const report = await evaluateValve(names[0] === 'gruard' ? SHIPPED : first, 24, seed);
+    const report = await evaluateValve(names[0] === 'gruard' ? SHIPPED : first, { seed });
     show(describeValve(report), flattenValve(report));
   }
   return figures;

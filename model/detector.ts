@@ -94,7 +94,7 @@ export class StreamDetector implements Detector {
     const patterns = (options.models ?? []).map(({ devices }) => devices);
     if (patterns.length > 0) this.#modelOf = (slot) => this.#chosen(slot, patterns);
     this.judge = new Judge(this.predictor, this.tuning, INTERVALS[profile], (options.channels ?? CHANNELS).filter((channel) => profile === 'default' || channel !== 'e32'));
-    this.#joint = new Joint(this.tuning);
+    this.#joint = new Joint();
     this.#events = new Events(fleet, this.#policies.settings);
     this.#devices = new DeviceJudge(fleet, this.#joint, this.#events, this.#health, this.#conditions);
     this.parts = [...this.predictor.parts, ...this.judge.parts, this.#conditions.arena, this.#health.arena, ...this.#devices.parts];
@@ -188,7 +188,7 @@ export class StreamDetector implements Detector {
     judge.step(slot, batch.timestampMs[row], batch.value[row], normaliser.working(slot), 2 * predictor.features[i * FEATURES + 6], periodMs,
       predictor.features[i * FEATURES + 4], this.#learning[i] > 0);
     const found = judge.finding;
-    this.#devices.keep(row, found.v, normaliser.position(slot), found.run);
+    this.#devices.keep(row, found.v, found.run);
     const policy = this.#policies.ofSlot(this.fleet, slot);
     const beyond = batch.value[row] < policy.min || batch.value[row] > policy.max;
     if (policy.ignore || (judge.readings(slot) <= tuning.warmUp && !beyond)) {

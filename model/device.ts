@@ -29,7 +29,6 @@ export class DeviceJudge {
   readonly #wide = new WideArena('device', 1, 'device', WORDS);
   // [capacity] of the batch, written by the judge of series.
   #v = new Float64Array(0);
-  #z = new Float64Array(0);
   #run = new Int32Array(0);
   #said = new Uint8Array(0);
   readonly #alarms = new Map<number, Alarm>();
@@ -46,16 +45,14 @@ export class DeviceJudge {
     this.#alarms.clear();
     if (this.#said.length < batch.capacity) {
       this.#v = new Float64Array(batch.capacity);
-      this.#z = new Float64Array(batch.capacity);
       this.#run = new Int32Array(batch.capacity);
       this.#said = new Uint8Array(batch.capacity);
     }
     this.#said.fill(0, 0, batch.n);
   }
 
-  keep(row: number, v: number, z: number, run: number): void {
+  keep(row: number, v: number, run: number): void {
     this.#v[row] = v;
-    this.#z[row] = z;
     this.#run[row] = run;
   }
 
@@ -98,7 +95,7 @@ export class DeviceJudge {
       score = Math.max(score, batch.anomalyScore[row]);
       if (this.#said[row] !== 0 || this.#alarms.has(row)) this.#settle(batch, device, row);
       if (this.#run[row] === 0 && this.health.metricVerdicts > 0) this.health.end(device.id, this.fleet.metricOfSlot(batch.slot[row]), 'stuck', atMs);
-      if (several) this.joint.observe(device, batch.slot[row], this.#v[row], this.#z[row]);
+      if (several) this.joint.observe(device, batch.slot[row], this.#v[row], this.conditions.wanders(batch.slot[row]));
     }
     if (judged === 0) return;
     this.health.message(device, atMs, batch.rowNowMs?.[first] ?? batch.nowMs);
@@ -129,7 +126,7 @@ export class DeviceJudge {
   #whole(batch: Batch, device: Device, atMs: number, score: number, warming: boolean, thresholdAt: (periodMs: number) => number): void {
     const s = this.#wide.floats[this.#wide.page(device.slot)];
     const at = this.#wide.at(device.slot);
-    const periodMs = this.health.periodMs(device);
+    const periodMs = this.health.periodMs(device) * this.joint.messagesASweep(device);
     const found = this.joint.judge(device, thresholdAt(periodMs));
     if (found.opened && !this.#policies.inMaintenance(device.name, atMs)) this.events.alarm(device, jointAlarm(found, atMs), periodMs);
     else if (this.joint.isOpen(device)) this.events.continued(device, DEVICE_METRIC, atMs, null);

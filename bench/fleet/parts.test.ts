@@ -56,9 +56,9 @@ test('clean series: a detector that always alarms does so every 40 readings', as
 });
 
 test('valve runs: the truth scores 1, always on what its share of faulty rows gives', async () => {
-  const truth = new Map(buildValveRuns(4).map(({ input, faulty }) => [input.device, faulty]));
-  expect((await evaluateValve((fleet) => oracle(fleet, (device, message) => truth.get(device)![message] === 1), 4)).f1).toBe(1);
-  const always = await evaluateValve((fleet) => oracle(fleet, () => true), 4);
+  const truth = new Map(buildValveRuns({ runs: 4 }).map(({ input, faulty }) => [input.device, faulty]));
+  expect((await evaluateValve((fleet) => oracle(fleet, (device, message) => truth.get(device)![message] === 1), { runs: 4 })).f1).toBe(1);
+  const always = await evaluateValve((fleet) => oracle(fleet, () => true), { runs: 4 });
   expect(always.f1).toBeCloseTo(always.f1AllOnes, 9);
   expect(always.falseShareInCleanStart).toBe(1);
   for (const faulty of truth.values()) expect(faulty.subarray(0, CLEAN_ROWS).every((x) => x === 0)).toBe(true);

@@ -12,6 +12,7 @@ import { hash } from './build.js';
 export const VALVE_SENSORS = ['vibration_1', 'vibration_2', 'current', 'pressure', 'temperature', 'case_temperature', 'voltage', 'flow'] as const;
 export const CLEAN_ROWS = 400;
 const ROWS = 1150;
+const STRENGTH = [0.8, 4] as const;
 const START_MS = Date.UTC(2024, 2, 9, 10, 0, 0);
 
 export interface ValveRun {
@@ -20,21 +21,34 @@ export interface ValveRun {
   faulty: Uint8Array;
 }
 
-export function buildValveRuns(runs = 24, seed = 0): ValveRun[] {
-  return Array.from({ length: runs }, (_, k) => buildRun(`valve-${k}`, seededRandom(hash(`valve ${k} ${seed}`))));
+export interface ValveOptions {
+  runs?: number;
+  seed?: number;
+  /** The faults' strength is drawn log-uniformly from this, in standard deviations of a sensor. */
+  strength?: readonly [number, number];
+  /** Rows that a fault lasts. */
+  lasts?: readonly [number, number];
+  /** Of the sensors; those behind the eighth are further ones of the same kinds. */
+  sensors?: number;
 }
 
-function buildRun(name: string, random: Random): ValveRun {
+export function buildValveRuns(options: ValveOptions = {}): ValveRun[] {
+  const { runs = 24, seed = 0 } = options;
+  return Array.from({ length: runs }, (_, k) => buildRun(`valve-${k}`, seededRandom(hash(`valve ${k} ${seed}`)), options));
+}
+
+function buildRun(name: string, random: Random, { strength = STRENGTH, lasts = [280, 480], sensors = VALVE_SENSORS.length }: ValveOptions): ValveRun {
   const start = Math.round(uniform(random, 430, 650));
-  const end = Math.min(ROWS - 40, start + Math.round(uniform(random, 280, 480)));
+  const end = Math.min(ROWS - 40, start + Math.round(uniform(random, lasts[0], lasts[1])));
   const faulty = new Uint8Array(ROWS).fill(1, start, end);
   const faultShape = courseOf(start, end, random);
   const wander = autoregressiveNoise(random, ROWS, 0.99);
-  const touched = touchedSensors(random);
-  const values = VALVE_SENSORS.map((sensor, s) => sensorValues(sensor, touched.get(s), faultShape, wander, random));
+  const metrics = Array.from({ length: sensors }, (_, s) => (s < VALVE_SENSORS.length ? VALVE_SENSORS[s] : `${VALVE_SENSORS[s % VALVE_SENSORS.length]}_${s}`));
+  const touched = touchedSensors(random, sensors, strength);
+  const values = metrics.map((sensor, s) => sensorValues(sensor, touched.get(s), faultShape, wander, random));
   const timestampMs = new Float64Array(ROWS);
   for (let t = 0, beat = 0; t < ROWS; t++, beat += chance(random, 0.02) ? 2 : 1) timestampMs[t] = START_MS + beat * 1000;
-  return { input: { device: name, metrics: VALVE_SENSORS, timestampMs, values }, faulty };
+  return { input: { device: name, metrics, timestampMs, values }, faulty };
 }
 
 interface Effect {
@@ -47,9 +61,9 @@ interface Effect {
 }
 
 /** Two to five sensors change, strongly or weakly. */
-function touchedSensors(random: Random): Map<number, Effect> {
-  const order = VALVE_SENSORS.map((_, s) => ({ s, key: random() })).sort((a, b) => a.key - b.key).map(({ s }) => s);
-  const strength = logUniform(random, 0.8, 4);
+function touchedSensors(random: Random, sensors: number, [weakest, strongest]: readonly [number, number]): Map<number, Effect> {
+  const order = Array.from({ length: sensors }, (_, s) => ({ s, key: random() })).sort((a, b) => a.key - b.key).map(({ s }) => s);
+  const strength = logUniform(random, weakest, strongest);
   return new Map(order.slice(0, pick(random, [2, 3, 4, 5])).map((s) => [s, {
     level: strength * gaussian(random),
     variance: chance(random, 0.4) ? logUniform(random, 0.4, 3) : 1,
@@ -64,8 +78,8 @@ function courseOf(start: number, end: number, random: Random): Float64Array {
   return Float64Array.from({ length: ROWS }, (_, t) => Math.max(0, Math.min(1, (t - start + 1) / rise, (end - t) / fall)));
 }
 
-function sensorValues(sensor: (typeof VALVE_SENSORS)[number], effect: Effect | undefined, course: Float64Array, wander: Float64Array, random: Random): Float64Array {
-  const slow = sensor.endsWith('temperature');
+function sensorValues(sensor: string, effect: Effect | undefined, course: Float64Array, wander: Float64Array, random: Random): Float64Array {
+  const slow = sensor.includes('temperature');
   const own = autoregressiveNoise(random, ROWS, slow ? 0.98 : pick(random, [0, 0, 0.3, 0.6]));
   const coupling = uniform(random, 0.1, 0.6) * (chance(random, 0.5) ? 1 : -1);
   const trend = slow ? gaussian(random) * 0.004 : 0;
@@ -94,8 +108,8 @@ export interface ValveReport {
   perRun: { name: string; f1: number }[];
 }
 
-export async function evaluateValve(make: MakeDetector, runs = 24, seed = 0): Promise<ValveReport> {
-  const built = buildValveRuns(runs, seed);
+export async function evaluateValve(make: MakeDetector, options: ValveOptions = {}): Promise<ValveReport> {
+  const built = buildValveRuns(options);
   const counts = { hit: 0, false: 0, missed: 0, faulty: 0, rows: 0, early: 0 };
   const perRun: ValveReport['perRun'] = [];
   for (const { input, faulty } of built) {

@@ -1,0 +1,305 @@
+import type { Device } from '../core/fleet.js';
+import type { Arena } from './arena.js';
+import { bilinear, blame, invert, surpriseOf, WIDTH } from './covariance.js';
+
+// Words of a metric's series.
+export const SWEEP = 0; // int: the device's sweep in which it was read last, + 1
+export const COUNT = 1; // int: readings
+export const AGE = 2; // int: readings that taught SLOW
+export const FAST = 3; // EW-8 of the value
+export const SLOW = 4; // EW-150 of it: its normal, as it was while it has a part in an open state
+export const LONG = 5; // EW-30 of FAST - SLOW
+const PART = 6; // its part in the open state: FAST - SLOW as learned since it opened; 0 for none
+const SCALE = 7; // 1 / standard deviation of FAST - SLOW; 0 while it is too young
+const COVARIANCE = 8; // [16] of FAST - SLOW with that of the metrics of its block
+const PRECISION = COVARIANCE + WIDTH; // [16] a row of the inverted correlation matrix
+// Words of a block, in those of its first metric's series.
+const BLOCK = PRECISION + WIDTH;
+const STATE = BLOCK; // int: NORMAL, SHIFTED or UNTIED
+const SWEEPS = BLOCK + 1; // int: sweeps judged
+const SINCE = BLOCK + 2; // int: sweeps since it opened
+const CALM = BLOCK + 3; // int: sweeps in a row that look normal
+const REST = BLOCK + 4; // int: sweeps until it is judged again after it closed
+const FAR = BLOCK + 5; // int: sweeps in a row on the other side of the normal
+const LONG_SQUARE = BLOCK + 6; // slow mean of y' P y of LONG
+const TAIL = BLOCK + 7; // slow mean of the surprise over that of a normal distribution, at least 1
+const HABIT = BLOCK + 8; // surprise that states of this device have shown before
+const PEAK = BLOCK + 9; // the most surprising sweep of the open state
+export const SERIES_WORDS = BLOCK + 10;
+
+export const NORMAL = 0;
+const SHIFTED = 1;
+const UNTIED = 2;
+
+const LONG_RATE = 1 / 30;
+/** Sweeps until the device is judged. */
+const FROM_SWEEPS = 200;
+const SETTLED_READINGS = 200;
+const START_READINGS = 20;
+const SLOWEST = 1 / 3000;
+const LEARN_SIGMAS = 4;
+const SOLVE_SWEEPS = 64;
+const RIDGE = 0.005;
+/** Readings that are worth one independent one, and the most that heavy tails let anything be known. */
+const DEPENDENT_READINGS = 15;
+const MOST_FREEDOM = 100;
+const USUAL_SURPRISE = 0.6;
+const HEAVY_TAIL = 0.3;
+const REST_SWEEPS = 40;
+const CALM_SWEEPS = 5;
+const UNTIED_CALM_SWEEPS = 24;
+const FAR_SWEEPS = 30;
+/** A state has ended when less than this share of it is left. */
+const LEFT = 0.4;
+const LEFT_BESIDES = 0.1;
+const PART_RATE = 1 / 50;
+const MOST_PARTS = 6;
+/** Below this many standard deviations a metric by itself is as usual. */
+const USUAL_SIGMAS = 3;
+const HABIT_SHARE = 1 / 3;
+const HABIT_SWEEPS = 1000;
+const HABIT_DECAY = 1 / 10_000;
+const HABIT_MARGIN = 1.1;
+
+/**
+ * Up to 16 metrics of a device that are judged together: is where they are now, each against its own normal, likely for metrics that
+ * vary and go together as these do?
+ *
+ * y = FAST - SLOW of each metric in its standard deviations; q = y' P y with P the inverse of their correlations, learned online. A metric that
+ * leaves its level and one that leaves its relation to the others both make q large. The surprise is ln of how unlikely q is for as few
+ * readings as taught P. While the state is open the normal of the metrics that take part stands still; it ends when what is left of the state, by
+ * least squares along its direction, is small.
+ */
+export class Block {
+  /** Surprise over what it takes to open. */
+  score = 0;
+  opened = false;
+  /** Whether the parts changed: the state grew since it opened. */
+  grew = false;
+  untied = false;
+  /** [m] share of each metric in what is explained; valid after `opened` or `grew`. */
+  readonly gains = new Float64Array(WIDTH);
+
+  #m = 0;
+  readonly #s: Float32Array[] = [];
+  readonly #ints: Int32Array[] = [];
+  readonly #at = new Int32Array(WIDTH);
+  readonly #y = new Float64Array(WIDTH);
+  readonly #long = new Float64Array(WIDTH);
+  readonly #part = new Float64Array(WIDTH);
+  readonly #precision = new Float64Array(WIDTH * WIDTH);
+
+  constructor(readonly series: Arena) {}
+
+  /** Points at metrics `first .. first + m - 1` of a device; `star` is where `*` stands among its series, -1 for nowhere. */
+  bind(device: Device, star: number, first: number, m: number): void {
+    this.#m = m;
+    for (let i = 0; i < m; i++) {
+      const ordinal = first + i;
+      const slot = device.slots[star >= 0 && ordinal >= star ? ordinal + 1 : ordinal];
+      const page = this.series.page(slot);
+      this.#s[i] = this.series.floats[page];
+      this.#ints[i] = this.series.ints[page];
+      this.#at[i] = this.series.at(slot);
+    }
+  }
+
+  get state(): number {
+    return this.#ints[0][this.#at[0] + STATE];
+  }
+
+  /** Takes a metric's reading. @param still whether a normal that takes part stands still (not that of a metric which wanders by nature) */
+  static observe(s: Float32Array, ints: Int32Array, at: number, open: boolean, v: number, still: boolean): void {
+    const n = ints[at + COUNT]++;
+    const slow = s[at + SLOW];
+    // One wild reading is no state: it may move the mean of eight by four deviations.
+    const reach = n > SETTLED_READINGS && s[at + SCALE] > 0 ? 32 / s[at + SCALE] + Math.abs(s[at + FAST] - slow) : Infinity;
+    const held = v > slow + reach ? slow + reach : v < slow - reach ? slow - reach : v;
+    s[at + FAST] = n === 0 ? v : s[at + FAST] + (n < 8 ? 1 / (n + 1) : 1 / 8) * (held - s[at + FAST]);
+    if (n === 0) s[at + SLOW] = v;
+    else if (!open) {
+      const age = ++ints[at + AGE];
+      s[at + SLOW] += (age < 150 ? 1 / (age + 1) : 1 / 150) * (held - slow);
+    } else if (s[at + PART] === 0 || !still) s[at + SLOW] += (1 / 500) * (held - slow);
+    const off = s[at + FAST] - s[at + SLOW];
+    s[at + LONG] += LONG_RATE * (off - s[at + LONG]);
+  }
+
+  /** Judges one sweep. `needed`: the surprise that it takes to open. */
+  judge(needed: number): void {
+    const [s, ints, at, m] = [this.#s[0], this.#ints[0], this.#at[0], this.#m];
+    this.opened = this.grew = false;
+    this.score = 0;
+    const sweeps = ++ints[at + SWEEPS];
+    if (sweeps <= START_READINGS) return;
+    const open = ints[at + STATE] !== NORMAL;
+    if (!open && ints[at + REST] === 0) this.#learn(sweeps);
+    if (!open && sweeps % SOLVE_SWEEPS === 0) this.#solve(sweeps);
+    if (sweeps < 2 * SOLVE_SWEEPS) return;
+    this.#gather();
+    const freedom = Math.min(MOST_FREEDOM, sweeps / DEPENDENT_READINGS);
+    const q = bilinear(this.#precision, this.#y, this.#y, m);
+    const besides = surpriseOf(q, m, freedom);
+    const longQ = bilinear(this.#precision, this.#long, this.#long, m);
+    const unit = s[at + LONG_SQUARE];
+    const longer = unit > 0 ? surpriseOf((longQ * m) / unit, m, freedom) : 0;
+    const surprise = (besides > longer ? besides : longer) / (1 + HEAVY_TAIL * (Math.max(1, s[at + TAIL]) - 1));
+    s[at + HABIT] *= 1 - HABIT_DECAY;
+    const bar = Math.max(needed, HABIT_MARGIN * s[at + HABIT]);
+    if (open) return this.#follow(q, freedom, surprise, needed);
+    if (ints[at + REST] > 0) return this.#settle(besides, needed);
+    this.score = sweeps > FROM_SWEEPS ? surprise / bar : 0;
+    if (this.score > 1) return this.#open(besides >= longer ? this.#y : this.#long, surprise);
+    const n = sweeps - 2 * SOLVE_SWEEPS + 1;
+    const rate = Math.max(1 / n, SLOWEST);
+    const limit = n < 50 ? Infinity : 9 * unit;
+    s[at + LONG_SQUARE] += rate * ((longQ < limit ? longQ : limit) - unit);
+    const tail = Math.max(1, s[at + TAIL]);
+    s[at + TAIL] = tail + Math.max(1 / (n + 200), SLOWEST) * (Math.min(besides, 4 * tail + 4) / USUAL_SURPRISE - tail);
+  }
+
+  /** Ends the state; with `accept` the present is the normal, and how the metrics go together is learned anew. Otherwise it takes more than this to open again. */
+  close(accept: boolean): void {
+    const [s, ints, at] = [this.#s[0], this.#ints[0], this.#at[0]];
+    if (ints[at + STATE] !== NORMAL && !accept && s[at + PEAK] > s[at + HABIT]) s[at + HABIT] = s[at + PEAK];
+    this.#end();
+    if (!accept) return;
+    if (ints[at + SWEEPS] > START_READINGS) ints[at + SWEEPS] = START_READINGS;
+    this.#restart();
+  }
+
+  #learn(sweeps: number): void {
+    const m = this.#m;
+    for (let i = 0; i < m; i++) {
+      const [s, at] = [this.#s[i], this.#at[i]];
+      const deviation = Math.sqrt(s[at + COVARIANCE + i]);
+      const off = s[at + FAST] - s[at + SLOW];
+      const most = this.#ints[i][at + COUNT] < SETTLED_READINGS ? Infinity : LEARN_SIGMAS * deviation;
+      this.#y[i] = off > most ? most : off < -most ? -most : off;
+    }
+    for (let i = 0; i < m; i++) {
+      const own = this.#ints[i][this.#at[i] + COUNT];
+      for (let j = 0; j <= i; j++) {
+        const their = this.#ints[j][this.#at[j] + COUNT];
+        const known = Math.min(own, their, sweeps) - START_READINGS;
+        if (known < 1) continue;
+        const rate = Math.max(1 / known, SLOWEST);
+        const word = this.#at[i] + COVARIANCE + j;
+        const learned = this.#s[i][word] + rate * (this.#y[i] * this.#y[j] - this.#s[i][word]);
+        this.#s[i][word] = this.#s[j][this.#at[j] + COVARIANCE + i] = learned;
+      }
+    }
+  }
+
+  #solve(sweeps: number): void {
+    const m = this.#m;
+    for (let i = 0; i < m; i++) {
+      const variance = this.#s[i][this.#at[i] + COVARIANCE + i];
+      const old = this.#ints[i][this.#at[i] + COUNT] >= Math.min(SETTLED_READINGS, sweeps);
+      this.#s[i][this.#at[i] + SCALE] = old && variance > 0 ? 1 / Math.sqrt(variance) : 0;
+    }
+    const ridge = 1 + RIDGE + (3 * m) / sweeps;
+    for (let i = 0; i < m; i++) {
+      const [s, at] = [this.#s[i], this.#at[i]];
+      for (let j = 0; j < m; j++) {
+        this.#precision[i * WIDTH + j] = i === j ? ridge : s[at + COVARIANCE + j] * s[at + SCALE] * this.#s[j][this.#at[j] + SCALE];
+      }
+    }
+    invert(this.#precision, m);
+    for (let i = 0; i < m; i++) for (let j = 0; j < m; j++) this.#s[i][this.#at[i] + PRECISION + j] = this.#precision[i * WIDTH + j];
+  }
+
+  #gather(): void {
+    for (let i = 0; i < this.#m; i++) {
+      const [s, at] = [this.#s[i], this.#at[i]];
+      this.#y[i] = (s[at + FAST] - s[at + SLOW]) * s[at + SCALE];
+      this.#long[i] = s[at + LONG] * s[at + SCALE];
+      this.#part[i] = s[at + PART] * s[at + SCALE];
+      for (let j = 0; j < this.#m; j++) this.#precision[i * WIDTH + j] = s[at + PRECISION + j];
+    }
+  }
+
+  #open(y: Float64Array, surprise: number): void {
+    const [s, ints, at] = [this.#s[0], this.#ints[0], this.#at[0]];
+    this.opened = true;
+    this.untied = this.#takeParts(y) < USUAL_SIGMAS;
+    ints[at + STATE] = this.untied ? UNTIED : SHIFTED;
+    ints[at + SINCE] = ints[at + CALM] = ints[at + FAR] = 0;
+    s[at + PEAK] = surprise;
+  }
+
+  /** Which metrics take part, in what direction. Returns the deviations of the one that is furthest off by itself. */
+  #takeParts(y: Float64Array): number {
+    const m = this.#m;
+    let furthest = 0;
+    const parts = blame(this.#precision, y, m, MOST_PARTS, this.gains);
+    this.grew = false;
+    for (let i = 0; i < m && parts > 0; i++) {
+      if (this.gains[i] <= 0) continue;
+      const far = y[i] < 0 ? -y[i] : y[i];
+      if (far > furthest) furthest = far;
+      const [s, at] = [this.#s[i], this.#at[i]];
+      if (s[at + PART] !== 0) continue;
+      s[at + PART] = this.#y[i] !== 0 ? this.#y[i] / s[at + SCALE] : 1e-9;
+      this.grew = true;
+    }
+    return furthest;
+  }
+
+  /** An open sweep: how much of the state is left? */
+  #follow(q: number, freedom: number, surprise: number, needed: number): void {
+    const [s, ints, at, m] = [this.#s[0], this.#ints[0], this.#at[0], this.#m];
+    const since = ++ints[at + SINCE];
+    this.score = Math.min(1, surprise / needed);
+    if (surprise > s[at + PEAK]) s[at + PEAK] = surprise;
+    const whole = bilinear(this.#precision, this.#part, this.#part, m);
+    const left = whole > 0 ? bilinear(this.#precision, this.#part, this.#y, m) / whole : 0;
+    if (left > 0.5) {
+      const rate = Math.max(1 / (since + 1), PART_RATE);
+      for (let i = 0; i < m; i++) {
+        const word = this.#at[i] + PART;
+        if (this.#s[i][word] === 0) continue;
+        this.#s[i][word] += rate * (this.#s[i][this.#at[i] + FAST] - this.#s[i][this.#at[i] + SLOW] - this.#s[i][word]);
+        if (this.#s[i][word] === 0) this.#s[i][word] = 1e-9;
+      }
+      if (since === 16 || since === 64) this.#takeParts(this.#y);
+    }
+    for (let i = 0; i < m; i++) this.#y[i] -= left * this.#part[i];
+    const besides = bilinear(this.#precision, this.#y, this.#y, m);
+    // The fast mean is rougher against a normal that stands still: 2.7 times its square.
+    const alone = surpriseOf(besides / 2.7, m, freedom) < 1.2 * needed || besides < LEFT_BESIDES * whole;
+    const over = ints[at + STATE] === UNTIED ? surpriseOf(q, m, freedom) < 0.5 * needed : alone;
+    ints[at + CALM] = left < LEFT && over ? ints[at + CALM] + 1 : 0;
+    ints[at + FAR] = left < 0 && alone ? ints[at + FAR] + 1 : 0;
+    if (ints[at + CALM] < (ints[at + STATE] === UNTIED ? UNTIED_CALM_SWEEPS : CALM_SWEEPS) && ints[at + FAR] < FAR_SWEEPS) return;
+    if (since < HABIT_SWEEPS) s[at + HABIT] += HABIT_SHARE * s[at + PEAK];
+    this.#end();
+  }
+
+  #end(): void {
+    const ints = this.#ints[0];
+    const at = this.#at[0];
+    if (ints[at + STATE] === NORMAL) return;
+    ints[at + STATE] = NORMAL;
+    ints[at + REST] = REST_SWEEPS;
+    for (let i = 0; i < this.#m; i++) this.#s[i][this.#at[i] + PART] = this.#s[i][this.#at[i] + LONG] = 0;
+  }
+
+  /** After a state has ended. Where its beginning was slow, part of it went into the normal: then the normal is what is now. */
+  #settle(surprise: number, needed: number): void {
+    const ints = this.#ints[0];
+    const at = this.#at[0];
+    if (--ints[at + REST] > 0 || surprise < 0.5 * needed) return;
+    this.#restart();
+    ints[at + REST] = REST_SWEEPS;
+  }
+
+  #restart(): void {
+    for (let i = 0; i < this.#m; i++) {
+      const [s, at] = [this.#s[i], this.#at[i]];
+      s[at + SLOW] = s[at + FAST];
+      s[at + LONG] = 0;
+      this.#ints[i][at + AGE] = 10;
+    }
+  }
+}
