@@ -17,8 +17,8 @@ export interface ExportOptions extends ExportQuery {
 const PAGE_POINTS = 10_000;
 
 /**
- * Writes readings with their results to a file: `timestamp,device,metric,actual,yhat,yhat_lower,yhat_upper,anomaly_score,in_event,revised`, by device, metric and time; timestamps
- * are RFC 3339 in UTC (in Parquet: TIMESTAMP), empty where there is no value; names that a spreadsheet would take for a formula begin with an apostrophe in CSV (csv.ts). The file appears whole or not at all. Returns its rows.
+ * Writes readings with their results to a file: `timestamp,device,metric,actual,yhat,yhat_lower,yhat_upper,anomaly_score,in_event,revised`, of one device by metric and time, of all as they lie in the store
+ * (embedded: in the order of their arrival, since a fleet's history cannot be sorted in bounded memory and disk; InfluxDB: by series). Timestamps are RFC 3339 in UTC (in Parquet: TIMESTAMP), empty where there is no value; names that a spreadsheet would take for a formula begin with an apostrophe in CSV (csv.ts). The file appears whole or not at all. Returns its rows.
  * Throws FILE_UNREADABLE where the file cannot be written, USAGE for Parquet from InfluxDB, STORE_*.
  */
 export async function exportReadings(store: EmbeddedStore | InfluxStore, options: ExportOptions): Promise<number> {
@@ -51,7 +51,7 @@ export async function copyFromEmbedded(store: EmbeddedStore, options: ExportQuer
         SELECT ${csv ? `strftime(epoch_ms(timestamp_ms), '%Y-%m-%dT%H:%M:%S.%gZ')` : 'epoch_ms(timestamp_ms)'} AS "timestamp", ${csv ? `${csvNameSql('device')} AS device, ${csvNameSql('metric')} AS metric` : 'device, metric'}, actual, yhat, yhat_lower, yhat_upper,
           anomaly_score, ${csv ? '((flags & 4) <> 0)::INTEGER' : '(flags & 4) <> 0'} AS in_event, ${csv ? '((flags & 17) = 16)::INTEGER' : '(flags & 17) = 16'} AS revised
         FROM readings JOIN series ON series.id = readings.series_id ${filters.length === 0 ? '' : `WHERE ${filters.map(([condition]) => condition).join(' AND ')}`}
-        ORDER BY series.device, series.metric, timestamp_ms
+        ${device === undefined ? '' : 'ORDER BY series.metric, timestamp_ms'}
       ) TO '${path.replaceAll(`'`, `''`)}' (FORMAT ${csv ? `csv, HEADER${how.gzip ? ', COMPRESSION gzip' : ''}` : 'parquet, COMPRESSION zstd'})`, values);
     return Number(copied.getRows()[0][0]);
   } finally {
