@@ -17,7 +17,7 @@ export async function backtest(file: string, options: BacktestOptions): Promise<
   const summary = await run(file, options.out, {
     device: deviceOf(file),
     openDetector: (fleet) => openDetector(fleet, detectorOptionsOf(config, 'wasm')),
-    onProgress: ({ fraction, rows }) => progress.update(fraction, rows),
+    onProgress: ({ fraction, rows }) => progress.update(fraction, `${rows} rows`),
   }).finally(() => progress.end());
   const { events } = summary;
   if (options.json) {

@@ -24,7 +24,7 @@ export async function replay(file: string, options: ReplayOptions): Promise<void
     clock: systemClock,
     speed: options.speed === 0 ? Infinity : options.speed,
     topicPrefix: options.topicPrefix,
-    onProgress: ({ bytesRead, bytes, rows }) => progress.update(bytesRead / Math.max(1, bytes), rows),
+    onProgress: ({ bytesRead, bytes, rows }) => progress.update(bytesRead / Math.max(1, bytes), `${rows} rows`),
     signal: stop.signal,
   }).finally(() => progress.end());
   process.stdout.write(options.json ? `${JSON.stringify({ file, to: withoutUser(options.to), rows: done.rows })}\n` : `${done.rows} rows published to ${withoutUser(options.to)}\n`);

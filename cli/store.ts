@@ -35,7 +35,7 @@ export async function migrateStore(options: StoreOptions): Promise<void> {
   try {
     await from.open();
     await to.open();
-    const done = await migrate(from, to, { onProgress: ({ readings, readingsTotal }) => progress.update(readings / Math.max(1, readingsTotal), readings) });
+    const done = await migrate(from, to, { onProgress: ({ readings, readingsTotal }) => progress.update(readings / Math.max(1, readingsTotal), `${readings} rows`) });
     progress.end();
     process.stdout.write(options.json
       ? `${JSON.stringify({ readings: done.readings, events: done.events, verdicts: done.verdicts })}\n`

@@ -1,5 +1,4 @@
 import { writeFile } from 'node:fs/promises';
-import { SingleBar } from 'cli-progress';
 import { Command, InvalidArgumentError } from 'commander';
 import { systemClock } from '../core/clock.js';
 import { GruardError } from '../core/errors.js';
@@ -8,6 +7,7 @@ import type { Checkpoint, LossPoint, TrainSettings } from '../model/train/traine
 import type { TrainingSeries } from '../model/train/examples.js';
 import type { TrainingResult } from '../model/train/run.js';
 import { configOf, withConfig, type CommonOptions } from './options.js';
+import { Progress } from './progress.js';
 
 const DAY_MS = 86_400_000;
 
@@ -57,7 +57,7 @@ async function train(options: TrainOptions): Promise<void> {
   const resume = saved?.checkpoint;
   const command = saved === undefined ? commandLine(options) : `${saved.command}; stopped at step ${saved.checkpoint.step}; gruard train --resume --steps ${options.steps}`;
   const settings = resume === undefined ? task.settings : { ...resume.settings, steps: task.settings.steps };
-  const progress = openProgress(settings.steps, resume?.step ?? 0);
+  const progress = openProgress(settings.steps);
   const interrupt = listenForInterrupt();
   const result = await runTraining({
     ...task, runtime, settings, resume, command,
@@ -110,21 +110,18 @@ function commandLine(options: TrainOptions): string {
 }
 
 /** A bar on a terminal, a line at each assessment elsewhere; on stderr. */
-function openProgress(steps: number, from: number): { at(point: LossPoint): void; stop(): void } {
-  const bar = new SingleBar({
-    format: '{bar} {value}/{total} | loss {loss} | held out {heldOut} | ETA {eta_formatted}', stream: process.stderr, etaBuffer: 50, hideCursor: true,
-  });
+function openProgress(steps: number): { at(point: LossPoint): void; stop(): void } {
+  const bar = new Progress('training');
   let heldOut = '-';
   let smooth: number | undefined;
-  if (process.stderr.isTTY) bar.start(steps, from, { loss: '-', heldOut });
   return {
     at(point) {
       smooth = smooth === undefined ? point.train : smooth + 0.05 * (point.train - smooth);
       if (point.heldOut !== undefined) heldOut = point.heldOut.toFixed(4);
-      if (process.stderr.isTTY) bar.update(point.step, { loss: smooth.toFixed(4), heldOut });
-      else if (point.heldOut !== undefined) process.stderr.write(`step ${point.step}/${steps} loss ${smooth.toFixed(4)} held out ${heldOut}\n`);
+      bar.update(point.step / steps, `step ${point.step}/${steps}  loss ${smooth.toFixed(4)}  held out ${heldOut}`);
+      if (!process.stderr.isTTY && point.heldOut !== undefined) process.stderr.write(`step ${point.step}/${steps} loss ${smooth.toFixed(4)} held out ${heldOut}\n`);
     },
-    stop: () => bar.stop(),
+    stop: () => bar.end(),
   };
 }
 
