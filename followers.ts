@@ -13,7 +13,7 @@ import type { KafkaOutput } from './store/kafka/output.js';
 import { CursorFile } from './store/results/cursor-file.js';
 
 /** Commits are written to the store together; what was acknowledged is to be seen there within a second. */
-const STORE_LINGER_MS = 100;
+const STORE_LINGER_MS = 200;
 
 /** Carries what is committed to the result store. */
 export function followStore(store: ResultStore, journal: Journal, fleet: Fleet): Follower {

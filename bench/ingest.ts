@@ -11,7 +11,7 @@ import { jsonLine, table } from './table.js';
  * same messages, runs interleaved, compared by readings a second of their own CPU time. Then the time from the arrival of a reading to its PUBACK, that is
  * until it is durable, at 10,000 readings a second into the embedded broker (seen from the publisher: its own and the network's time are in it).
  *
- *   npm run bench:ingest -- [--messages 200000] [--devices 1000] [--metrics 1] [--runs 3] [--series 100000] [--profile DIR] [--json]
+ *   npm run bench:ingest -- [--messages 200000] [--devices 1000] [--metrics 1] [--runs 3] [--series 100000] [--qos 0|1] [--profile DIR] [--json]
  *
  * With --profile each consumer leaves a .cpuprofile in DIR.
  */
@@ -19,7 +19,7 @@ const { values: options } = parseArgs({
   options: {
     messages: { type: 'string', default: '200000' }, devices: { type: 'string', default: '1000' }, metrics: { type: 'string', default: '1' },
     runs: { type: 'string', default: '3' }, series: { type: 'string', default: '100000' }, seconds: { type: 'string', default: '10' },
-    profile: { type: 'string' }, json: { type: 'boolean', default: false },
+    profile: { type: 'string' }, qos: { type: 'string' }, json: { type: 'boolean', default: false },
   },
 });
 const METRICS = ['temperature', 'pressure', 'flow', 'vibration', 'humidity', 'current', 'voltage', 'speed'];
@@ -84,7 +84,7 @@ async function throughput(kind: 'bare' | 'gruard', qos: 0 | 1): Promise<Consumer
   const mosquitto = await Mosquitto.start();
   const publisher = await RawPublisher.connect(mosquitto.port);
   const consumer = await Consumer.start({ kind, url: mosquitto.url, qos });
-  const warmUp = Math.floor(messages / 4);
+  const warmUp = Math.floor(messages / 2);
   const ith = (i: number): { topic: string; payload: string } => message(i, devices, metrics);
   await consumer.measure(warmUp, () => publisher.publish(0, warmUp, qos, ith));
   const figures = await consumer.measure(messages, () => publisher.publish(warmUp, warmUp + messages, qos, ith));
@@ -149,24 +149,27 @@ if (mosquittoPath === undefined) {
 }
 const runs = Number(options.runs);
 const result: Record<string, number> = { messages, devices, metrics, runs };
-const rows: (string | number)[][] = [['', 'bare readings/CPU s', 'gruard readings/CPU s', 'ratio', 'wanted', 'gruard readings/s', 'readings a batch']];
+const rows: (string | number)[][] = [['', 'bare readings/CPU s', 'gruard readings/CPU s', 'ratio', 'wanted', 'gruard readings/s', 'readings a batch', 'bare us', 'gruard us', 'main thread', 'kernel']];
 for (const [qos, wanted] of runs > 0 ? [[1, 1.2], [0, 0.75]] as const : []) {
   const rates: Record<'bare' | 'gruard', number[]> = { bare: [], gruard: [] };
-  const walls: number[] = [];
-  const batchSizes: number[] = [];
+  if (options.qos !== undefined && qos !== Number(options.qos)) continue;
+  const seen: ConsumerFigures[] = [];
   for (let run = 0; run < runs; run++) {
     for (const kind of ['bare', 'gruard'] as const) {
       const figures = await throughput(kind, qos);
       rates[kind].push(figures.readings / figures.cpuS);
-      if (kind === 'gruard') {
-        walls.push(figures.readings / figures.wallS);
-        batchSizes.push(figures.readings / figures.batches);
-      }
+      if (kind === 'gruard') seen.push(figures);
       if (qos === 1 && figures.readings !== messages * metrics) throw new Error(`${kind}: ${figures.readings} of ${messages * metrics} readings arrived`);
     }
   }
   const ratio = median(rates.gruard.map((rate, run) => rate / rates.bare[run]));
-  rows.push([`QoS ${qos}`, Math.round(median(rates.bare)), Math.round(median(rates.gruard)), ratio, `>= ${wanted}`, Math.round(median(walls)), Math.round(median(batchSizes))]);
+  const middle = (figure: (figures: ConsumerFigures) => number): number => median(seen.map(figure));
+  const micros = (cpuS: (figures: ConsumerFigures) => number): string => middle((figures) => 1e6 * cpuS(figures) / figures.readings).toFixed(1);
+  rows.push([
+    `QoS ${qos}`, Math.round(median(rates.bare)), Math.round(median(rates.gruard)), ratio, `>= ${wanted}`,
+    Math.round(middle(({ readings, wallS }) => readings / wallS)), Math.round(middle(({ readings, batches }) => readings / batches)),
+    (1e6 / median(rates.bare)).toFixed(1), micros(({ cpuS }) => cpuS), micros(({ mainThreadS }) => mainThreadS), micros(({ systemS }) => systemS),
+  ]);
   Object.assign(result, { [`qos${qos}_bare_per_cpu_s`]: median(rates.bare), [`qos${qos}_gruard_per_cpu_s`]: median(rates.gruard), [`qos${qos}_ratio`]: ratio });
 }
 if (runs > 0) console.log(`${messages} messages of ${metrics} reading(s), ${devices} devices, median of ${runs} interleaved runs\n${table(rows)}`);

@@ -6,6 +6,7 @@ import { systemRandom } from '../core/random.js';
 import type { ReadingSink, Source, SourceStatus } from '../core/source.js';
 import { DEFAULT_INLET_LIMITS, Inlet, type IngestStages } from './inlet.js';
 import { PublishTap } from './publish-tap.js';
+import { restingSocket } from './resting-socket.js';
 
 export interface MqttSettings {
   /** mqtt://, mqtts://, ws:// or wss://. */
@@ -148,7 +149,7 @@ export class MqttSource implements Source {
     client['streamBuilder'] = (self: MqttClient) => {
       const connection = ++this.#connection;
       this.#held = false;
-      this.#tap = new PublishTap(build(self), {
+      this.#tap = new PublishTap(plain(self) ? restingSocket({ host: self.options.hostname ?? self.options.host ?? 'localhost', port: self.options.port ?? 1883 }) : build(self), {
         mqtt5: this.#settings.version === '5',
         maxPayloadBytes: this.#payloadBytes,
         onPiece: () => { this.#receivedMs = this.#clock.nowMs(); },
@@ -201,6 +202,11 @@ export class MqttSource implements Source {
     const period = Math.min(LAST_RETRY_MS, (client.options.reconnectPeriod ?? FIRST_RETRY_MS) * 2);
     client.options.reconnectPeriod = Math.round(period * (0.8 + 0.2 * systemRandom()));
   }
+}
+
+/** Whether the connection is TCP and nothing else. */
+function plain({ options }: MqttClient): boolean {
+  return options.protocol === 'mqtt' && !options.socksProxy;
 }
 
 function clientOptions(settings: MqttSettings): IClientOptions {

@@ -1,4 +1,5 @@
-import { Duplex } from 'node:stream';
+import type { Duplex } from 'node:stream';
+import { StreamLayer } from './stream-layer.js';
 
 const MOST_LENGTH_BYTES = 4;
 /** What a client may leave unread: beyond it the client is cut off, since the broker would keep all of it in memory. */
@@ -10,8 +11,7 @@ type Written = (error: Error | null | undefined) => void;
  * Stands between a client's socket and the broker, and ends the connection where a packet says that it is larger than any may be: MQTT 3.1.1 has no
  * other way to refuse one, and the broker's parser would keep all of it in memory first. Looks at lengths only (MQTT 3.1.1, 2.2.3).
  */
-export class PacketGuard extends Duplex {
-  readonly #inner: Duplex;
+export class PacketGuard extends StreamLayer {
   readonly #mostBytes: number;
   readonly #onTooLarge: () => void;
   /** Bytes of the packet in hand that are still to come. */
@@ -21,50 +21,24 @@ export class PacketGuard extends Duplex {
   #length = 0;
 
   constructor(inner: Duplex, mostBytes: number, onTooLarge: () => void) {
-    super({ allowHalfOpen: false });
-    this.#inner = inner;
+    super(inner, false);
     this.#mostBytes = mostBytes;
     this.#onTooLarge = onTooLarge;
-    inner.on('data', (chunk: Buffer) => this.#pass(chunk));
-    inner.on('end', () => this.push(null));
-    inner.on('error', (error) => this.destroy(error));
-    inner.on('close', () => this.destroy());
-  }
-
-  override _read(): void {
-    this.#inner.resume();
   }
 
   override write(chunk: unknown, encodingOrDone?: BufferEncoding | Written, done?: Written): boolean {
-    if (this.writableLength + this.#inner.writableLength > MOST_UNREAD_BYTES) {
+    if (this.writableLength + this.inner.writableLength > MOST_UNREAD_BYTES) {
       this.destroy();
       return false;
     }
     return typeof encodingOrDone === 'string' ? super.write(chunk, encodingOrDone, done) : super.write(chunk, encodingOrDone);
   }
 
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.#inner.write(chunk, done);
-  }
-
-  override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
-    this.#inner.write(Buffer.concat(chunks.map(({ chunk }) => chunk)), done);
-  }
-
-  override _final(done: () => void): void {
-    this.#inner.end(done);
-  }
-
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this.#inner.destroy();
-    done(error);
-  }
-
-  #pass(chunk: Buffer): void {
+  protected override pass(chunk: Buffer): void {
     if (!this.#allows(chunk)) {
       this.#onTooLarge();
       this.destroy();
-    } else if (!this.push(chunk)) this.#inner.pause();
+    } else if (!this.push(chunk)) this.inner.pause();
   }
 
   #allows(chunk: Buffer): boolean {

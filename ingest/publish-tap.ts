@@ -1,4 +1,5 @@
-import { Duplex } from 'node:stream';
+import type { Duplex } from 'node:stream';
+import { StreamLayer } from './stream-layer.js';
 
 /**
  * A PUBLISH as it stands in the stream. `payload` is lent from the network's buffer. Returns false to be handed no more until `resume`.
@@ -27,8 +28,7 @@ const MOST_PREAMBLE_BYTES = 2 + 65_535 + 2 + 65_536;
  * here its acknowledgement is ours, its size is bounded, and nothing is read while nothing more is wanted.
  * Packets: MQTT 3.1.1, 2.2 and 3.3; MQTT 5, 2.1.3 and 3.3.
  */
-export class PublishTap extends Duplex {
-  readonly #inner: Duplex;
+export class PublishTap extends StreamLayer {
   readonly #options: TapOptions;
   readonly #topics = new TopicCache();
   /** The beginning of a packet whose end has not come yet, in pieces. */
@@ -41,13 +41,8 @@ export class PublishTap extends Duplex {
   #held = false;
 
   constructor(inner: Duplex, options: TapOptions) {
-    super({ allowHalfOpen: true });
-    this.#inner = inner;
+    super(inner, true);
     this.#options = options;
-    inner.on('data', (chunk: Buffer) => this.#take(chunk));
-    inner.on('end', () => this.push(null));
-    inner.on('error', (error) => this.destroy(error));
-    inner.on('close', () => this.destroy());
   }
 
   /** Goes on after `onPublish` returned false. */
@@ -55,33 +50,20 @@ export class PublishTap extends Duplex {
     if (!this.#held) return;
     this.#held = false;
     const rest = this.#gather();
-    if (rest.length > 0) this.#take(rest);
-    if (!this.#held) this.#inner.resume();
+    if (rest.length > 0) this.pass(rest);
+    if (!this.#held) this.inner.resume();
   }
 
   override _read(): void {
     // What mqtt.js gets is small and rare; PUBLISH packets, which are neither, have their own brake.
   }
 
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.#inner.write(chunk, done);
-  }
-
-  override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
-    this.#inner.write(Buffer.concat(chunks.map(({ chunk }) => chunk)), done);
-  }
-
-  override _final(done: () => void): void {
-    this.#inner.end(done);
-  }
-
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#pieces = [];
-    this.#inner.destroy();
-    done(error);
+    super._destroy(error, done);
   }
 
-  #take(chunk: Buffer): void {
+  protected override pass(chunk: Buffer): void {
     if (this.#held || this.#pieceBytes + chunk.length < this.#wanted) {
       this.#keep(chunk);
       return;
@@ -103,7 +85,7 @@ export class PublishTap extends Duplex {
       this.destroy(error as Error);
       return;
     }
-    if (this.#held) this.#inner.pause();
+    if (this.#held) this.inner.pause();
     if (at < p.length) this.#keep(at === 0 ? p : p.subarray(at));
   }
 

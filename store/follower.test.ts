@@ -63,6 +63,26 @@ describe('follower', () => {
     expect(follower.status().state).toBe('stopped');
   });
 
+  it('writes what goes on coming in a few large batches, and a backlog without waiting', async () => {
+    const { time, journal, timing, append } = await bench();
+    const target = new Target();
+    const follower = new Follower({ name: 'store', journal, target, lingerMs: 200, rows: 50, ...timing });
+    follower.start();
+    for (let value = 0; value < 100; value++) {
+      await append(value);
+      await time.result(time.sleep(10));
+    }
+    await time.result(follower.caughtUp());
+    expect(target.taken).toEqual(Array.from({ length: 100 }, (_, i) => i));
+    expect(target.calls).toBeLessThan(12);
+    const beganMs = time.nowMs();
+    await append(...Array.from({ length: 500 }, (_, i) => 100 + i));
+    await time.result(follower.caughtUp());
+    expect(target.taken).toHaveLength(600);
+    expect(time.nowMs() - beganMs).toBeLessThan(1000);
+    await time.result(follower.stop());
+  });
+
   it('waits for a target that is down, for as long as it takes, and says so', async () => {
     const { time, journal, timing, append } = await bench();
     const target = new Target();

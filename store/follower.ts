@@ -129,19 +129,22 @@ export class Follower {
   async #run(): Promise<void> {
     const signal = this.#stop.signal;
     await this.#retried(async () => this.#moveTo(await this.#target.position()), Infinity);
+    let full = false;
     while (!signal.aborted) {
       if (this.#journal.committed <= this.#position) {
         this.#behindSinceMs = undefined;
         await this.#journal.moved(this.#position, signal);
-        if (this.#lingerMs > 0) await this.#sleep(this.#lingerMs, signal);
         continue;
       }
       this.#behindSinceMs ??= this.#clock.nowMs();
+      // Also after a batch that left something behind, unless it was a full one: a target's price is mostly by the batch.
+      if (this.#lingerMs > 0 && !full) await this.#sleep(this.#lingerMs, signal);
       let records: StoredRecord[] = [];
       await this.#retried(async () => {
         this.#reader ??= new JournalReader(this.#journal, this.#position + 1);
         const upTo = this.#journal.committed;
         records = await this.#reader.take(upTo, this.#rows, this.#bytes);
+        full = this.#reader.position <= upTo;
         // Nothing readable is left: what is missing is noted as damage by the journal, and there is nothing to carry.
         if (records.length === 0) await this.#applied([], this.#reader.position - 1);
       }, Infinity);
