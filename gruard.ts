@@ -182,6 +182,7 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
   const server = buildServer(service, {
     ...apiOptions,
     onAudit: (entry) => auditCall(entry, audit, log),
+    onTlsError: tlsError(log, 'api'),
     onError: (error, request) => log.error('request failed', { ...request, error: messageOf(error) }),
   });
   const { port } = await listen(server, apiOptions);
@@ -245,6 +246,10 @@ export function auditCall({ by, method, url, status }: { by: string; method: str
   }
 }
 
+export function tlsError(log: Log, section: string): (thrown: unknown) => void {
+  return (thrown) => log.error('the certificate was changed, and the one before stays in use', { section, error: messageOf(thrown) });
+}
+
 /** Removes what is older than the retention, every hour. Returns what ends it. */
 export function expireHourly(store: ResultStore, retentionDays: number, nowMs: () => number, log: Log): () => void {
   if (retentionDays === 0) return () => undefined;
@@ -259,7 +264,7 @@ export function expireHourly(store: ResultStore, retentionDays: number, nowMs: (
 function makeSources(config: Config, stages: IngestStages, clock: Clock, positions: SourcePositions, log: Log): { sources: Source[]; http: HttpSource; broker: BrokerSource | undefined } {
   const http = new HttpSource(stages, clock);
   const brokerSettings = brokerSettingsOf(config);
-  const broker = brokerSettings && new BrokerSource(stages, clock, { ...brokerSettings, onUsersError: (thrown) => log.error('users of the broker not read again', { error: messageOf(thrown) }) });
+  const broker = brokerSettings && new BrokerSource(stages, clock, { ...brokerSettings, onTlsError: tlsError(log, 'broker'), onUsersError: (thrown) => log.error('users of the broker not read again', { error: messageOf(thrown) }) });
   const mqttSettings = mqttSettingsOf(config);
   const mqtt = mqttSettings && new MqttSource(stages, clock, mqttSettings);
   const kafkaSettings = kafkaSettingsOf(config);

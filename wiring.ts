@@ -1,6 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createSecureContext } from 'node:tls';
 import { readSinks } from './alert/settings.js';
 import type { ApiOptions } from './api/server.js';
 import type { Config } from './config/schema.js';
@@ -21,6 +20,7 @@ import type { KafkaOutputSettings } from './store/kafka/output.js';
 import type { LiveTokens } from './store/tokens.js';
 import { EmbeddedStore } from './store/results/embedded.js';
 import { InfluxStore } from './store/results/influx.js';
+import { TlsFiles } from './tls.js';
 
 const MIB = 1_048_576;
 
@@ -170,17 +170,10 @@ export function apiOptionsOf(config: Config, live: LiveTokens): ApiOptions {
 }
 
 /** @throws GruardError TLS_INVALID where only one of the two is there, or they do not belong together. */
-function tlsOf(certFile: string, keyFile: string, section: string): { cert: string; key: string } | undefined {
+function tlsOf(certFile: string, keyFile: string, section: string): TlsFiles | undefined {
   if (certFile === '' && keyFile === '') return undefined;
   if (certFile === '' || keyFile === '') throw new GruardError('TLS_INVALID', `${section}.tls_cert_file and ${section}.tls_key_file: one is set and the other is not`);
-  const cert = pem(certFile, `${section}.tls_cert_file`)!.toString('utf8');
-  const key = pem(keyFile, `${section}.tls_key_file`)!.toString('utf8');
-  try {
-    createSecureContext({ cert, key });
-  } catch (cause) {
-    throw new GruardError('TLS_INVALID', `${section}.tls_cert_file ${certFile} and ${section}.tls_key_file ${keyFile}: ${messageOf(cause)}`, { cause });
-  }
-  return { cert, key };
+  return new TlsFiles(certFile, keyFile, section);
 }
 
 function isLoopback(host: string): boolean {

@@ -1,6 +1,7 @@
 import { systemClock, type Clock } from '../core/clock.js';
 import { DEFAULT_LIMITS } from '../core/limits.js';
 import { shippedFile } from '../core/paths.js';
+import type { TlsIdentity } from '../core/tls.js';
 import type { ApiToken } from '../core/token.js';
 
 export type { ApiToken, Scope } from '../core/token.js';
@@ -31,11 +32,12 @@ export interface ApiOptions {
   connections?: number;
   /** Where the built page lies. */
   pageDir?: string;
-  /** PEM; both or none. */
-  tls?: { cert: string; key: string };
+  tls?: TlsIdentity;
   clock?: Clock;
   /** Told of every call that changes what the detector knows (retiring a device, feedback), refused ones too: who, what, and the answer's status. */
   onAudit?: (entry: { by: string; method: string; url: string; status: number }) => void;
+  /** Told why a renewed certificate is not in use. */
+  onTlsError?: (thrown: unknown) => void;
   /** Told of errors that are gruard's own fault (status 500 and above). */
   onError?: (error: unknown, request: { method: string; url: string }) => void;
 }
@@ -43,7 +45,7 @@ export interface ApiOptions {
 const NO_TOKENS: readonly ApiToken[] = [];
 
 /** Options that have no default. */
-type Unset = 'tls' | 'onError' | 'onAudit';
+type Unset = 'tls' | 'onTlsError' | 'onError' | 'onAudit';
 export type ResolvedOptions = Required<Omit<ApiOptions, Unset>> & Pick<ApiOptions, Unset>;
 
 export function resolveOptions(options: ApiOptions): ResolvedOptions {

@@ -207,7 +207,7 @@ describe('the fleet and gruard itself', () => {
     const spec = (await get('/docs/json')).json();
     expect(spec.openapi).toBe('3.1.0');
     expect(Object.keys(spec.paths).sort()).toEqual(['/metrics', '/v1/anomalies', '/v1/anomalies/{id}', '/v1/anomalies/{id}/feedback', '/v1/deadletters', '/v1/devices', '/v1/devices/{id}',
-      '/v1/devices/{id}/series/{metric}', '/v1/health', '/v1/overview', '/v1/readings', '/v1/stream', '/v1/verdicts']);
+      '/v1/devices/{id}/series/{metric}', '/v1/export', '/v1/health', '/v1/overview', '/v1/readings', '/v1/stream', '/v1/verdicts']);
     expect(Object.keys(spec.paths['/v1/readings'].post.requestBody.content)).toEqual(['application/json', 'application/x-ndjson', 'text/plain']);
     expect(spec.paths['/v1/devices/{id}'].get.responses['404'].content['application/problem+json'].schema.required).toContain('code');
     expect((await get('/docs')).statusCode).toBeLessThan(400);

@@ -1,3 +1,4 @@
+import type { Server as TlsServer } from 'node:tls';
 import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
@@ -109,8 +110,10 @@ function createServer(options: ResolvedOptions): FastifyInstance {
   };
   const http = { maxHeaderSize: 16_384, headersTimeout: Math.min(10_000, options.requestTimeoutMs), connectionsCheckingInterval: 2000 };
   // One type for both: what differs between an http and an https server is below the routes.
-  const server = Fastify({ ...settings, ...(options.tls ? { https: { ...options.tls, ...http } } : { http }) } as FastifyServerOptions);
+  const server = Fastify({ ...settings, ...(options.tls ? { https: { cert: options.tls.cert, key: options.tls.key, ...http } } : { http }) } as FastifyServerOptions);
   server.server.maxConnections = options.connections;
+  const unwatch = options.tls?.watch?.((pair) => (server.server as unknown as TlsServer).setSecureContext(pair), (thrown) => options.onTlsError?.(thrown));
+  if (unwatch) server.addHook('onClose', async () => unwatch());
   return server;
 }
 

@@ -1,10 +1,11 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { timingSafeEqual, createHash } from 'node:crypto';
-import { createServer as createTlsServer } from 'node:tls';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
 import { Aedes, type AuthenticateError, type Client, type PublishPacket, type Subscription } from 'aedes';
 import type { Clock } from '../core/clock.js';
 import { GruardError, messageOf } from '../core/errors.js';
 import type { ReadingSink, Source, SourceStatus } from '../core/source.js';
+import type { TlsIdentity } from '../core/tls.js';
 import { admits, BrokerUsers, type Identity } from './acl.js';
 import { BrokerMemory } from './broker-memory.js';
 import type { Named } from './decode/dialect.js';
@@ -19,8 +20,9 @@ export interface BrokerSettings {
   password?: string;
   /** File of users, each with the topics that it may use. */
   usersFile?: string;
-  /** PEM. */
-  tls?: { cert: string; key: string };
+  tls?: TlsIdentity;
+  /** Told why a renewed certificate is not in use. */
+  onTlsError?: (thrown: unknown) => void;
   /** Told of a users file that could not be read again. */
   onUsersError?: (thrown: unknown) => void;
   /** Connected clients at the most. */
@@ -62,6 +64,7 @@ export class BrokerSource implements Source {
   readonly #sockets = new Set<Socket>();
   #aedes: Aedes | undefined;
   #server: Server | undefined;
+  #unwatchTls: (() => void) | undefined;
   #wake: () => void = () => undefined;
   #state: SourceStatus['state'] = 'connecting';
   #refusedClients = 0;
@@ -101,9 +104,10 @@ export class BrokerSource implements Source {
     aedes.authorizeSubscribe = (client, subscription, callback) => callback(null, this.#maySubscribe(client, subscription) ? subscription : null);
     aedes.on('clientDisconnect', (client) => this.#clients.delete(client));
     this.#users?.watch(() => this.#cutRemoved());
-    const server = tls === undefined ? createServer((socket) => this.#accept(socket)) : createTlsServer({ ...tls, handshakeTimeout: TLS_HANDSHAKE_MS }, (socket) => this.#accept(socket));
+    const server = tls === undefined ? createServer((socket) => this.#accept(socket)) : createTlsServer({ cert: tls.cert, key: tls.key, handshakeTimeout: TLS_HANDSHAKE_MS }, (socket) => this.#accept(socket));
     server.maxConnections = this.#settings.clients + 200;
     this.#server = server;
+    this.#unwatchTls = tls?.watch?.((pair) => (server as TlsServer).setSecureContext(pair), (thrown) => this.#settings.onTlsError?.(thrown));
     try {
       await listen(server, host, port);
     } catch (error) {
@@ -154,6 +158,7 @@ export class BrokerSource implements Source {
   async close(): Promise<void> {
     await this.pause();
     this.#users?.close();
+    this.#unwatchTls?.();
     this.#inlet.discardWaiting(() => undefined);
     const server = this.#server;
     const closed = server?.listening ? new Promise<void>((resolve) => { server.close(() => resolve()); }) : Promise.resolve();

@@ -41,6 +41,8 @@ export async function copyFromEmbedded(store: EmbeddedStore, options: ExportQuer
     .filter(([, value]) => Object.values(value)[0] !== undefined);
   const values = Object.assign({}, ...filters.map(([, value]) => value)) as Record<string, DuckDBValue>;
   const csv = options.format === 'csv';
+  // Once a series, and not once a reading.
+  const shown = (column: string): string => (csv ? csvNameSql(column) : column);
   const connection = await store.connect();
   const interrupt = (): void => connection.interrupt();
   how.signal?.addEventListener('abort', interrupt);
@@ -48,9 +50,9 @@ export async function copyFromEmbedded(store: EmbeddedStore, options: ExportQuer
     how.signal?.throwIfAborted();
     const copied = await connection.runAndReadAll(`
       COPY (
-        SELECT ${csv ? `strftime(epoch_ms(timestamp_ms), '%Y-%m-%dT%H:%M:%S.%gZ')` : 'epoch_ms(timestamp_ms)'} AS "timestamp", ${csv ? `${csvNameSql('device')} AS device, ${csvNameSql('metric')} AS metric` : 'device, metric'}, actual, yhat, yhat_lower, yhat_upper,
+        SELECT ${csv ? `strftime(epoch_ms(timestamp_ms), '%Y-%m-%dT%H:%M:%S.%gZ')` : 'epoch_ms(timestamp_ms)'} AS "timestamp", device_shown AS device, metric_shown AS metric, actual, yhat, yhat_lower, yhat_upper,
           anomaly_score, ${csv ? '((flags & 4) <> 0)::INTEGER' : '(flags & 4) <> 0'} AS in_event, ${csv ? '((flags & 17) = 16)::INTEGER' : '(flags & 17) = 16'} AS revised
-        FROM readings JOIN series ON series.id = readings.series_id ${filters.length === 0 ? '' : `WHERE ${filters.map(([condition]) => condition).join(' AND ')}`}
+        FROM readings JOIN (SELECT *, ${shown('device')} AS device_shown, ${shown('metric')} AS metric_shown FROM series) series ON series.id = readings.series_id ${filters.length === 0 ? '' : `WHERE ${filters.map(([condition]) => condition).join(' AND ')}`}
         ${device === undefined ? '' : 'ORDER BY series.metric, timestamp_ms'}
       ) TO '${path.replaceAll(`'`, `''`)}' (FORMAT ${csv ? `csv, HEADER${how.gzip ? ', COMPRESSION gzip' : ''}` : 'parquet, COMPRESSION zstd'})`, values);
     return Number(copied.getRows()[0][0]);

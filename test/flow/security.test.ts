@@ -1,8 +1,10 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
+import { copyFileSync, mkdtempSync, readFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect as tlsConnect } from 'node:tls';
 import { connectAsync } from 'mqtt';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createToken, revokeToken } from '../../store/tokens.js';
@@ -91,6 +93,33 @@ describe.skipIf(!openssl)('TLS (needs openssl to make certificates)', () => {
     await device.publishAsync('plant/oven3', '{"t":1}', { qos: 1 });
     await expect(connectAsync(mqtt!.replace('mqtts:', 'mqtt:'), { reconnectPeriod: 0, connectTimeout: 2000 }, false)).rejects.toThrow();
   });
+
+  it('is spoken with a renewed certificate without a restart, once both files are there; connections that are open go on', async () => {
+    const dir = folder();
+    const [old, next] = [pair(dir, 'old'), pair(dir, 'next')];
+    const [cert, key] = [join(dir, 'tls.crt'), join(dir, 'tls.key')];
+    copyFileSync(old.cert, cert);
+    copyFileSync(old.key, key);
+    const { addresses: { page, mqtt } } = await start({ 'api.tls_cert_file': cert, 'api.tls_key_file': key, 'broker.tls_cert_file': cert, 'broker.tls_key_file': key });
+    const shown = (url: string): Promise<string> => new Promise((resolve, reject) => {
+      const socket = tlsConnect({ port: Number(new URL(url).port), host: '127.0.0.1', rejectUnauthorized: false }, () => {
+        resolve(socket.getPeerX509Certificate()!.fingerprint256);
+        socket.destroy();
+      }).on('error', reject);
+    });
+    const of = (file: string): string => new X509Certificate(readFileSync(file)).fingerprint256;
+    const device = await connectAsync(mqtt!, { ca: readFileSync(old.cert), reconnectPeriod: 0 }, false);
+    closing.push(() => device.endAsync(true));
+    expect([await shown(page), await shown(mqtt!)]).toEqual([of(old.cert), of(old.cert)]);
+    // As some renew: one file after the other. In between they do not fit, and the pair before stays.
+    copyFileSync(next.cert, cert);
+    await new Promise((resolve) => { setTimeout(resolve, 1500); });
+    expect([await shown(page), await shown(mqtt!)]).toEqual([of(old.cert), of(old.cert)]);
+    copyFileSync(next.key, key);
+    await until(async () => await shown(page) === of(next.cert) && await shown(mqtt!) === of(next.cert), 'the new certificate is shown');
+    await device.publishAsync('plant/oven3', '{"t":1}', { qos: 1 });
+    expect(device.connected).toBe(true);
+  }, 30_000);
 
   it('refuses half a pair, a pair of strangers, and rubbish, by name', async () => {
     const dir = folder();
