@@ -6,6 +6,7 @@ import { GruardError, messageOf } from '../core/errors.js';
 import { hashPassword, isFilter, isUserName, parseUsers, type BrokerUser } from '../ingest/acl.js';
 import { readWhole, replaceFile } from '../store/disk/disk.js';
 import { RealDisk } from '../store/disk/real.js';
+import { withFileLock } from '../store/file-lock.js';
 import { configOf, type CommonOptions } from './options.js';
 import { plain, table } from './text.js';
 
@@ -26,17 +27,18 @@ export async function addUser(name: string, options: BrokerUserOptions): Promise
   const chosen = options.passwordFile === undefined ? undefined : readPassword(options.passwordFile);
   const password = chosen ?? randomBytes(32).toString('base64url');
   const user: BrokerUser = { name, password: await hashPassword(password, chosen === undefined ? 'generated' : 'chosen'), publish, subscribe: options.subscribe, devices: options.gateway ? 'any' : 'own' };
-  await write(path, [...(await read(path)).filter((other) => other.name !== name), user]);
+  await change(path, (users) => [...users.filter((other) => other.name !== name), user]);
   if (chosen === undefined) process.stdout.write(`${password}\n`);
   process.stderr.write(`${plain(name)} may publish to ${plain(publish.join(', '))}. A running gruard takes it within a second or two.\n`);
 }
 
 export async function removeUser(name: string, options: CommonOptions): Promise<void> {
   const path = usersFileOf(configOf(options));
-  const users = await read(path);
-  const left = users.filter((user) => user.name !== name);
-  if (left.length === users.length) throw new GruardError('USAGE', `there is no user ${JSON.stringify(name)}`);
-  await write(path, left);
+  await change(path, (users) => {
+    const left = users.filter((user) => user.name !== name);
+    if (left.length === users.length) throw new GruardError('USAGE', `there is no user ${JSON.stringify(name)}`);
+    return left;
+  });
   process.stdout.write(`${plain(name)} is removed; a running gruard cuts its connections within a second or two\n`);
 }
 
@@ -55,8 +57,12 @@ async function read(path: string): Promise<BrokerUser[]> {
   return bytes === undefined ? [] : parseUsers(new TextDecoder().decode(bytes), path);
 }
 
-async function write(path: string, users: BrokerUser[]): Promise<void> {
-  await replaceFile(new RealDisk(dirname(path)), basename(path), [new TextEncoder().encode(`${JSON.stringify({ users }, null, 2)}\n`)]);
+/** Two commands at once do not undo each other. */
+function change(path: string, edit: (users: BrokerUser[]) => BrokerUser[]): Promise<void> {
+  return withFileLock(path, async () => {
+    const users = edit(await read(path));
+    await replaceFile(new RealDisk(dirname(path)), basename(path), [new TextEncoder().encode(`${JSON.stringify({ users }, null, 2)}\n`)]);
+  });
 }
 
 function readPassword(path: string): string {

@@ -7,7 +7,7 @@ import type { Log } from '../core/log.js';
 import { hashToken, SCOPES, type ApiToken, type Scope } from '../core/token.js';
 import { readWhole, replaceFile } from './disk/disk.js';
 import { RealDisk } from './disk/real.js';
-import { systemSleep } from './sleep.js';
+import { withFileLock } from './file-lock.js';
 
 /** A token of the file; the token itself is nowhere: only its hash is kept. */
 export interface TokenRecord extends ApiToken {
@@ -16,12 +16,9 @@ export interface TokenRecord extends ApiToken {
 }
 
 const FILE = 'tokens.json';
-const LOCK = `${FILE}.lock`;
 const MAX_FILE_BYTES = 1_048_576;
 const MAX_TOKENS = 1000;
 const RELOAD_MS = 1000;
-/** Writing takes milliseconds: a lock this old was left behind by a process that died. */
-const STALE_LOCK_MS = 10_000;
 const NAME = /^[A-Za-z0-9._@-]{1,64}$/;
 
 /** The tokens of a data directory; undefined where none was ever created. Throws TOKEN_FILE_INVALID. */
@@ -154,24 +151,8 @@ async function change(dataDir: string, edit: (records: TokenRecord[]) => TokenRe
   } catch (cause) {
     throw new GruardError('DATA_DIR_UNUSABLE', `${dataDir}: ${messageOf(cause)}`, { cause });
   }
-  const lock = join(dataDir, LOCK);
-  while (!await taken(lock)) await systemSleep(50);
-  try {
+  await withFileLock(join(dataDir, FILE), async () => {
     const records = edit(await readTokens(dataDir) ?? []);
     await replaceFile(new RealDisk(dataDir), FILE, [new TextEncoder().encode(`${JSON.stringify({ tokens: records }, null, 2)}\n`)]);
-  } finally {
-    await fs.rm(lock, { force: true });
-  }
-}
-
-async function taken(lock: string): Promise<boolean> {
-  try {
-    await (await fs.open(lock, 'wx', 0o600)).close();
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw new GruardError('DATA_DIR_UNUSABLE', `${lock}: ${messageOf(error)}`, { cause: error });
-  }
-  const age = await fs.stat(lock).then(({ mtimeMs }) => systemClock.nowMs() - mtimeMs, () => 0);
-  if (age > STALE_LOCK_MS) await fs.rm(lock, { force: true });
-  return false;
+  });
 }
