@@ -69,7 +69,8 @@ export function openFile(name: string, bytes: Uint8Array): { head: unknown; body
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const magic = view.getUint32(0, true);
   const jsonBytes = view.getUint32(4, true);
-  if ((magic & 0xff_ff_ff) !== MAGIC_NAME || HEAD_BYTES + jsonBytes > bytes.length) return undefined;
+  // Zeros are the right sum of nothing: a hole in the file must not pass for JSON.
+  if ((magic & 0xff_ff_ff) !== MAGIC_NAME || jsonBytes === 0 || HEAD_BYTES + jsonBytes > bytes.length) return undefined;
   const json = bytes.subarray(HEAD_BYTES, HEAD_BYTES + jsonBytes);
   if (crc32(json) !== view.getUint32(8, true)) return undefined;
   const version = magic >>> 24;
