@@ -149,7 +149,7 @@ if (mosquittoPath === undefined) {
 }
 const runs = Number(options.runs);
 const result: Record<string, number> = { messages, devices, metrics, runs };
-const rows: (string | number)[][] = [['', 'bare readings/CPU s', 'gruard readings/CPU s', 'ratio', 'wanted', 'gruard readings/s', 'readings a batch', 'bare us', 'gruard us', 'main thread', 'kernel']];
+const rows: (string | number)[][] = [['', 'bare readings/CPU s', 'gruard readings/CPU s', 'ratio', 'wanted', 'gruard readings/s', 'readings a batch', 'arrived', 'bare us', 'gruard us', 'main thread', 'kernel']];
 for (const [qos, wanted] of runs > 0 ? [[1, 1.2], [0, 0.75]] as const : []) {
   const rates: Record<'bare' | 'gruard', number[]> = { bare: [], gruard: [] };
   if (options.qos !== undefined && qos !== Number(options.qos)) continue;
@@ -168,7 +168,7 @@ for (const [qos, wanted] of runs > 0 ? [[1, 1.2], [0, 0.75]] as const : []) {
   rows.push([
     `QoS ${qos}`, Math.round(median(rates.bare)), Math.round(median(rates.gruard)), ratio, `>= ${wanted}`,
     Math.round(middle(({ readings, wallS }) => readings / wallS)), Math.round(middle(({ readings, batches }) => readings / batches)),
-    (1e6 / median(rates.bare)).toFixed(1), micros(({ cpuS }) => cpuS), micros(({ mainThreadS }) => mainThreadS), micros(({ systemS }) => systemS),
+    `${Math.round(middle((figures) => 100 * figures.messages / messages))} %`, (1e6 / median(rates.bare)).toFixed(1), micros(({ cpuS }) => cpuS), micros(({ mainThreadS }) => mainThreadS), micros(({ systemS }) => systemS),
   ]);
   Object.assign(result, { [`qos${qos}_bare_per_cpu_s`]: median(rates.bare), [`qos${qos}_gruard_per_cpu_s`]: median(rates.gruard), [`qos${qos}_ratio`]: ratio });
 }

@@ -173,7 +173,7 @@ export const configSchema = Type.Object({
     max_bytes: integer(8192 * MIB, 'Size at which gruard stops acknowledging until followers catch up.', 64 * MIB, Number.MAX_SAFE_INTEGER),
     segment_bytes: integer(16 * MIB, 'Size of a segment file.', 65_536, 1024 * MIB),
     commit_delay_ms: integer(2, 'How long a reading may wait for company before it is committed; 0 is the lowest latency, 10 the least CPU.', 0, 1000),
-    snapshot_interval_ms: integer(60_000, 'Time between snapshots of the state.', 1000, DAY_MS),
+    snapshot_interval_ms: integer(60_000, 'Time between snapshots of the state.', 100, DAY_MS),
   }),
 
   store: section('Where results are kept.', {
