@@ -10,7 +10,7 @@ import type { ResultStore } from './core/results.js';
 import { Follower, type FollowerTarget } from './store/follower.js';
 import type { Journal } from './store/journal.js';
 import type { KafkaOutput } from './store/kafka/output.js';
-import { CursorFile } from './store/results/cursor-file.js';
+import { CursorFile } from './store/cursor.js';
 
 /** Commits are written to the store together; what was acknowledged is to be seen there within a second. */
 const STORE_LINGER_MS = 200;
@@ -32,8 +32,8 @@ export function followAlerts(config: Config, journal: Journal, log: Log): { aler
     sink: openSink(settings, (message, fields) => log.warn(message, { ...fields })),
     telling: settings.telling,
     maxPerMinute: settings.maxPerMinute,
-    memory: new CursorFile(join(config.data_dir, 'cursors', `alert-${settings.name}.json`)),
-    sentMemory: new CursorFile(join(config.data_dir, 'cursors', `alert-${settings.name}.sent.json`)),
+    memory: CursorFile.at(join(config.data_dir, 'cursors', `alert-${settings.name}.json`)),
+    sentMemory: CursorFile.at(join(config.data_dir, 'cursors', `alert-${settings.name}.sent.json`)),
     log: (message) => log.info(message, { sink: settings.name }),
   }));
   return { alerts, followers: alerts.map((one) => new Follower({ name: `alert-${one.name}`, journal, target: fromNow(one, journal) })) };

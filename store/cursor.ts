@@ -1,77 +1,52 @@
-import type { Batch } from '../core/batch.js';
-import { systemClock, type Clock } from '../core/clock.js';
-import { GruardError } from '../core/errors.js';
+import { basename, dirname } from 'node:path';
+import { GruardError, messageOf } from '../core/errors.js';
 import { readWhole, replaceFile, type Disk } from './disk/disk.js';
-import type { FollowerTarget } from './follower.js';
+import { RealDisk } from './disk/real.js';
 
-const FOLDER = 'cursors';
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** The journal position of a follower whose target cannot keep it: a small file, replaced whole. */
-export class CursorFile {
-  constructor(private readonly disk: Disk, private readonly name: string) {}
+/** A small JSON document that is replaced whole: after a kill it is the old one or the new one. A line with its sum follows it, so that a flipped bit does not pass for another position. */
+export class CursorFile<T> {
+  constructor(private readonly disk: Disk, private readonly name: string, readonly path = name) {}
 
-  /** -1 where there is none yet. Throws JOURNAL_DAMAGED where the file does not hold a position: to begin anew would send everything again. */
-  async load(): Promise<number> {
-    const bytes = await readWhole(this.disk, `${FOLDER}/${this.name}`);
-    if (!bytes) return -1;
-    const match = /^(-?\d{1,16}) ([0-9a-f]{8})\n$/.exec(decoder.decode(bytes));
-    if (!match || check(match[1]) !== match[2]) {
-      throw new GruardError('JOURNAL_DAMAGED', `the cursor cursors/${this.name} is damaged: remove it to send again what the journal still holds`);
+  static at<T>(path: string): CursorFile<T> {
+    return new CursorFile<T>(new RealDisk(dirname(path)), basename(path), path);
+  }
+
+  /** undefined where there is none yet. Throws STORE_DAMAGED where it is not what was written: to begin anew would send everything again. */
+  async read(): Promise<T | undefined> {
+    const bytes = await this.#io(() => readWhole(this.disk, this.name));
+    if (!bytes) return undefined;
+    const [json, sum, rest] = decoder.decode(bytes).split('\n');
+    // A file of the first format ends with its JSON.
+    const whole = sum === undefined || (sum === check(json) && rest === '');
+    try {
+      if (whole) return JSON.parse(json) as T;
+    } catch {
+      // Told below.
     }
-    return Number(match[1]);
+    throw new GruardError('STORE_DAMAGED', `${this.path} is not what gruard wrote there`);
   }
 
-  async save(position: number): Promise<void> {
-    const text = String(position);
-    await replaceFile(this.disk, `${FOLDER}/${this.name}`, [encoder.encode(`${text} ${check(text)}\n`)]);
+  /** Durable when resolved. Throws STORE_UNAVAILABLE. */
+  async write(document: T): Promise<void> {
+    const json = JSON.stringify(document);
+    await this.#io(() => replaceFile(this.disk, this.name, [encoder.encode(`${json}\n${check(json)}\n`)]));
   }
 
-  async remove(): Promise<void> {
-    await this.disk.remove(`${FOLDER}/${this.name}`);
+  async #io<R>(work: () => Promise<R>): Promise<R> {
+    try {
+      return await work();
+    } catch (error) {
+      throw new GruardError('STORE_UNAVAILABLE', `${this.path}: ${messageOf(error)}`, { cause: error });
+    }
   }
 }
 
-/** FNV-1a, 32 bits: a position is a few digits. */
+/** FNV-1a, 32 bits, of UTF-16 units: enough for a file of one line. */
 function check(text: string): string {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   return (hash >>> 0).toString(16).padStart(8, '0');
-}
-
-const IDLE_SAVE_MS = 1000;
-
-/**
- * A target whose position is a cursor file. `send` returns whether it did anything that must not be done again: then the cursor is saved at once, else
- * (nothing in the batch concerned it) once a second.
- */
-export function withCursor(options: {
-  disk: Disk;
-  name: string;
-  send: (batch: Batch) => Promise<boolean>;
-  reachable?: () => Promise<boolean>;
-  clock?: Clock;
-}): FollowerTarget & { flush(): Promise<void> } {
-  const cursor = new CursorFile(options.disk, options.name);
-  const clock = options.clock ?? systemClock;
-  let saved = -1;
-  let reached = -1;
-  let savedMs = 0;
-  const save = async (): Promise<void> => {
-    if (saved === reached) return;
-    await cursor.save(reached);
-    saved = reached;
-    savedMs = clock.nowMs();
-  };
-  return {
-    position: async () => (saved = reached = await cursor.load()),
-    apply: async (batch, position) => {
-      const sent = await options.send(batch);
-      reached = position;
-      if (sent || clock.nowMs() - savedMs >= IDLE_SAVE_MS) await save();
-    },
-    reachable: options.reachable,
-    flush: save,
-  };
 }

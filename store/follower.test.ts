@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Batch } from '../core/batch.js';
 import { seededRandom } from '../core/random.js';
 import { VirtualTime } from '../test/sim/time.js';
-import { withCursor } from './cursor.js';
+import { withCursor } from '../test/sim/with-cursor.js';
 import { SimulatedDisk } from './disk/simulated.js';
 import { Follower, PoisonError, type FollowerTarget } from './follower.js';
 import { Journal } from './journal.js';

@@ -4,7 +4,7 @@ import { GruardError } from '../../core/errors.js';
 import { openKafka, type KafkaConnection } from '../../core/kafka.js';
 import type { SeriesNames } from '../../core/results.js';
 import { PoisonError, type FollowerTarget } from '../follower.js';
-import { CursorFile } from '../results/cursor-file.js';
+import { CursorFile } from '../cursor.js';
 import { anomalyRecord, ResultRecords, verdictRecord, type OutputRecord } from './records.js';
 
 export interface KafkaOutputSettings {
@@ -40,7 +40,7 @@ export class KafkaOutput implements FollowerTarget {
   constructor(settings: KafkaOutputSettings, names: SeriesNames) {
     this.#settings = settings;
     this.#names = names;
-    this.#cursor = new CursorFile(settings.cursorPath);
+    this.#cursor = CursorFile.at(settings.cursorPath);
   }
 
   async position(): Promise<number> {

@@ -128,7 +128,7 @@ describe.skipIf(!findInfluxd())('the InfluxDB store and its server (skipped wher
   test('the cursor file is replaced whole, and a damaged one is refused', async () => {
     const store = await opened();
     await store.write(new Rows().batch([]), new Rows().fleet, 41);
-    expect(existsSync(join(dir, 'influx.cursor.tmp'))).toBe(false);
+    expect(existsSync(join(dir, 'influx.cursor.new'))).toBe(false);
     writeFileSync(join(dir, 'influx.cursor'), '{"version":1,"posi');
     await expect(opened()).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
     writeFileSync(join(dir, 'influx.cursor'), '{"version":2}');

@@ -3,7 +3,7 @@ import { DEVICE_METRIC } from '../../core/batch.js';
 import { GruardError } from '../../core/errors.js';
 import type { AnomalyEvent, HealthVerdict } from '../../core/event.js';
 import type { EventQuery, Page, ResultStore, SeriesNames, SeriesPoint, SeriesQuery } from '../../core/results.js';
-import { CursorFile } from './cursor-file.js';
+import { CursorFile } from '../cursor.js';
 import type { InfluxOptions } from './influx-connection.js';
 import { InfluxConnection } from './influx-connection.js';
 import type { FleetMinutesDocument } from './influx-fleet.js';
@@ -41,7 +41,7 @@ export class InfluxStore implements ResultStore {
   constructor(readonly options: InfluxOptions) {
     this.#connection = new InfluxConnection(options);
     this.#queries = new InfluxQueries(this.#connection);
-    this.#cursor = new CursorFile(options.cursorPath);
+    this.#cursor = CursorFile.at(options.cursorPath);
   }
 
   /** What an administrator has to run, where gruard was not allowed to; empty until the server was reached. */

@@ -83,7 +83,7 @@ export async function wholeDirectory(): Promise<Whole> {
   }
   await bench.snapshots.round();
   const states = statesOf(bench);
-  await new CursorFile(bench.journal.disk, 'alerts').save(17);
+  await new CursorFile<{ position: number }>(bench.journal.disk, 'cursors/alerts').write({ position: 17 });
   await bench.journal.close();
   return { files: bench.disk.contents(), states };
 }
@@ -107,6 +107,6 @@ export async function holds(files: Map<string, Uint8Array>, whole: Whole): Promi
   const found = statesOf(bench);
   for (const [name, state] of whole.states) if (found.get(name) !== state) assert.notEqual(bench.loaded.notes.length, 0, `the state of ${name} is wrong, and nothing says so`);
   for (const name of found.keys()) assert.ok(whole.states.has(name), `a device ${name} that was never there`);
-  const cursor = await new CursorFile(bench.journal.disk, 'alerts').load().catch((error: unknown) => error);
-  if (!(cursor instanceof GruardError) && files.has('cursors/alerts')) assert.equal(cursor, 17);
+  const cursor = await new CursorFile<{ position: number }>(bench.journal.disk, 'cursors/alerts').read().catch((error: unknown) => error);
+  if (!(cursor instanceof GruardError) && files.has('cursors/alerts')) assert.deepEqual(cursor, { position: 17 });
 }

@@ -7,7 +7,7 @@ import { ReasonCounters } from '../../core/reasons.js';
 import { Intake } from '../../ingest/intake.js';
 import { Sequencer } from '../../ingest/sequence.js';
 import { Pipeline, type Recorder } from '../../pipeline.js';
-import { withCursor } from '../../store/cursor.js';
+import { withCursor } from './with-cursor.js';
 import { SimulatedDisk } from '../../store/disk/simulated.js';
 import { Follower, type FollowerTarget } from '../../store/follower.js';
 import { Journal } from '../../store/journal.js';
