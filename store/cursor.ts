@@ -19,14 +19,8 @@ export class CursorFile<T> {
     const bytes = await this.#io(() => readWhole(this.disk, this.name));
     if (!bytes) return undefined;
     const [json, sum, rest] = decoder.decode(bytes).split('\n');
-    // A file of the first format ends with its JSON.
-    const whole = sum === undefined || (sum === check(json) && rest === '');
-    try {
-      if (whole) return JSON.parse(json) as T;
-    } catch {
-      // Told below.
-    }
-    throw new GruardError('STORE_DAMAGED', `${this.path} is not what gruard wrote there`);
+    if (sum === check(json) && rest === '') return JSON.parse(json) as T;
+    throw new GruardError('STORE_DAMAGED', `${this.path} is not what gruard wrote there; without the file, what the journal still holds is sent again`);
   }
 
   /** Durable when resolved. Throws STORE_UNAVAILABLE. */

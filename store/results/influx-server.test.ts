@@ -11,6 +11,7 @@ import type { Influxd } from '../../test/servers/influxd.js';
 import { findInfluxd, freePort, startInfluxd } from '../../test/servers/influxd.js';
 import { InfluxConnection } from './influx-connection.js';
 import type { InfluxOptions } from './influx-connection.js';
+import { CursorFile } from '../cursor.js';
 import { InfluxStore } from './influx.js';
 
 const series = { device: 'oven3', metric: 'temperature' };
@@ -131,7 +132,7 @@ describe.skipIf(!findInfluxd())('the InfluxDB store and its server (skipped wher
     expect(existsSync(join(dir, 'influx.cursor.new'))).toBe(false);
     writeFileSync(join(dir, 'influx.cursor'), '{"version":1,"posi');
     await expect(opened()).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
-    writeFileSync(join(dir, 'influx.cursor'), '{"version":2}');
+    await CursorFile.at(join(dir, 'influx.cursor')).write({ version: 2 });
     await expect(opened()).rejects.toMatchObject({ code: 'FORMAT_VERSION' });
   });
 
