@@ -56,6 +56,8 @@ const LAST_RETRY_MS = 3000;
 const MOST_ROWS = 30_000;
 const CHUNK_MESSAGES = 1000;
 const MEMBER_MS = 100;
+const MARK_MS = 10;
+const MARK_TRIES = 200;
 
 /**
  * One input partition while this worker owns it: its cell, and the transactions that write what comes of its log together with how far it was read. A transactional id for each
@@ -294,9 +296,9 @@ export class OwnedPartition {
     const stored = this.#upsert(outcome);
     stored.catch(() => undefined);
     const transaction = await this.#producer!.transaction();
-    for (const topicMessages of this.#writer.requestsOf(outcome)) await transaction.sendBatch({ acks: -1, topicMessages });
+    for (const topicMessages of this.#writer.requestsOf(outcome)) await afterTheLast(() => transaction.sendBatch({ acks: -1, topicMessages }));
     const place = { partition: this.partition, offset: String(outcome.next), metadata: this.#snapshotPlace === undefined ? '' : String(this.#snapshotPlace) };
-    await transaction.sendOffsets({ consumerGroupId: parts.groupId, topics: [{ topic: this.topic, partitions: [place] }] });
+    await afterTheLast(() => transaction.sendOffsets({ consumerGroupId: parts.groupId, topics: [{ topic: this.topic, partitions: [place] }] }));
     await stored;
     await transaction.commit();
   }
@@ -353,6 +355,18 @@ export class OwnedPartition {
       this.parts.log.warn('a snapshot was not written; a takeover replays more', { partition: this.name, error: messageOf(error) });
     } finally {
       this.#snapshotting = undefined;
+    }
+  }
+}
+
+/** A commit is answered before its marks are written everywhere, and until then nothing can be added to the next transaction; kafkajs does not ask again. */
+async function afterTheLast<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      if ((error as { type?: string }).type !== 'CONCURRENT_TRANSACTIONS' || tries === MARK_TRIES) throw error;
+      await new Promise((resolve) => { setTimeout(resolve, MARK_MS); });
     }
   }
 }

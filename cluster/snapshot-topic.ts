@@ -100,6 +100,8 @@ interface Reading {
 export class SnapshotReader {
   readonly #consumer: Consumer;
   readonly #readings = new Map<number, Reading>();
+  /** By partition of the topic: several input partitions may share one, and are read one after the other. */
+  readonly #turns = new Map<number, Promise<unknown>>();
   #joined: Promise<void> | undefined;
 
   constructor(kafka: Kafka, private readonly admin: Admin, private readonly source: SnapshotTopic, readonly groupId: string) {
@@ -139,8 +141,12 @@ export class SnapshotReader {
   async newest(topic: string, partition: number, from: number | undefined): Promise<StoredSnapshot | undefined> {
     await this.open();
     const own = this.source.partitionOf(partition);
-    // One at a time for a partition of the topic: several input topics may share it.
-    while (this.#readings.has(own)) await new Promise((resolve) => { setTimeout(resolve, WAIT_MS); });
+    const turn = (this.#turns.get(own) ?? Promise.resolve()).then(() => this.#newest(topic, partition, own, from));
+    this.#turns.set(own, turn.catch(() => undefined));
+    return turn;
+  }
+
+  async #newest(topic: string, partition: number, own: number, from: number | undefined): Promise<StoredSnapshot | undefined> {
     const bounds = (await this.admin.fetchTopicOffsets(this.source.topic)).find((one) => one.partition === own);
     const [low, high] = [Number(bounds?.low ?? 0), Number(bounds?.high ?? 0)];
     const found = await this.#read(topic, partition, own, from !== undefined && from > low && from < high ? from : low, high);

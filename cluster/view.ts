@@ -3,9 +3,8 @@ import { Board } from '../board.js';
 import { Batch, DEVICE_METRIC, FLAG } from '../core/batch.js';
 import { messageOf } from '../core/errors.js';
 import type { AnomalyEvent } from '../core/event.js';
-import { Fleet } from '../core/fleet.js';
+import { Fleet, type Device } from '../core/fleet.js';
 import type { Log } from '../core/log.js';
-import type { ResultReader } from '../core/results.js';
 import { CommittedFeed } from '../live.js';
 import { eventOf, isRetired, type EventMessage, type ResultMessage, verdictOf } from './messages.js';
 
@@ -15,21 +14,20 @@ export interface ViewOptions {
   resultsTopic: string;
   eventsTopic: string;
   groupId: string;
-  results: ResultReader & { series(): Promise<{ device: string; metric: string }[]> };
+  results: { series(): Promise<{ device: string; metric: string }[]> };
   nowMs: () => number;
   log: Log;
 }
 
 /** What was written before the start is read again from so long ago: the last readings of whoever speaks more often than that. */
 const BACK_MS = 10 * 60_000;
-const PAGE = 1000;
 const ROWS = 4096;
 const WAIT_MS = 200;
 const RETRY_MS = 2000;
 
 /**
  * The whole fleet as it stands now, on any worker: follows the topics of results and events as any other reader of committed messages does. A group of its own, which
- * commits nothing; at the start the result store says what was before.
+ * commits nothing; at the start the result store says who there is.
  */
 export class FleetView {
   readonly fleet = new Fleet();
@@ -85,7 +83,9 @@ export class FleetView {
   async #session(): Promise<void> {
     const { kafka, admin, resultsTopic, eventsTopic, groupId, nowMs } = this.#options;
     const topics = [resultsTopic, eventsTopic];
-    const from = await Promise.all(topics.map((topic) => admin.fetchTopicOffsetsByTimestamp(topic, nowMs() - BACK_MS)));
+    // Events are few, and one that is open may be old: all of them are read.
+    const events = (await admin.fetchTopicOffsets(eventsTopic)).map(({ partition, low }) => ({ partition, offset: low }));
+    const from = [await admin.fetchTopicOffsetsByTimestamp(resultsTopic, nowMs() - BACK_MS), events];
     await this.#fromStore();
     const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: WAIT_MS, allowAutoTopicCreation: false, retry: { retries: 2, restartOnFailure: () => Promise.resolve(false) } });
     this.#consumer = consumer;
@@ -99,29 +99,13 @@ export class FleetView {
         for (const { partition, offset } of from[i]) consumer.seek({ topic, partition, offset });
       });
     });
-    consumer.on(consumer.events.DISCONNECT, () => undefined);
     await consumer.run({ autoCommit: false, partitionsConsumedConcurrently: 4, eachBatch: (payload) => this.#take(payload) });
     throw await crashed;
   }
 
-  /** What was before: the names, and what is open. What the topics say is newer. */
+  /** The names of all that ever spoke; who was retired is in the topic of events. */
   async #fromStore(): Promise<void> {
-    const { results } = this.#options;
-    for (const { device, metric } of await results.series()) this.#series(device, metric, 0);
-    const batch = new Batch(0);
-    for (let cursor: string | undefined; ;) {
-      const { items, nextCursor } = await results.queryEvents({ state: 'open', limit: PAGE, cursor });
-      batch.events.push(...items);
-      if (nextCursor === null) break;
-      cursor = nextCursor;
-    }
-    for (let cursor: string | undefined; ;) {
-      const { items, nextCursor } = await results.queryVerdicts({ open: true, limit: PAGE, cursor });
-      batch.verdicts.push(...items);
-      if (nextCursor === null) break;
-      cursor = nextCursor;
-    }
-    this.board.apply(batch);
+    for (const { device, metric } of await this.#options.results.series()) this.#series(device, metric, 0);
   }
 
   async #take({ batch: { topic, messages }, heartbeat }: EachBatchPayload): Promise<void> {
@@ -156,6 +140,7 @@ export class FleetView {
   }
 
   #event(message: EventMessage): void {
+    if (message.type !== 'retired') this.#device(message.device, 0);
     if (message.type === 'anomaly') {
       const event = eventOf(message);
       this.#batch.events.push(event);
@@ -173,8 +158,12 @@ export class FleetView {
     }
   }
 
+  #device(name: string, atMs: number): Device {
+    return this.fleet.get(name) ?? this.fleet.addDevice(name, {}, atMs).device;
+  }
+
   #series(name: string, metric: string, atMs: number): number {
-    const device = this.fleet.get(name) ?? this.fleet.addDevice(name, {}, atMs).device;
+    const device = this.#device(name, atMs);
     const slot = this.fleet.slotOf(device, metric);
     return slot >= 0 ? slot : this.fleet.addSeries(device, metric).slot;
   }

@@ -95,6 +95,7 @@ async function run(server: KafkaServer, influxd: Influxd, workers: Workers, opti
   say('everything is committed; compared with a single run');
 
   const expected = await truth(server, TOPICS.input, options.partitions, 777);
+  say(`a single run makes ${expected.results.length} results and ${expected.events.size} events of them`);
   const actual = await committed(server, TOPICS.results, TOPICS.events);
   const { missing, surplus, eventsDifferent } = compare(expected, actual);
   const letters = await readTopic(server, TOPICS.dead);
