@@ -1,20 +1,10 @@
 import type { Device } from '../core/fleet.js';
 import type { Arena } from './arena.js';
 import { bilinear, blame, invert, surpriseOf, WIDTH } from './covariance.js';
+import { AGE, COUNT, COVARIANCE, FAST, LONG, METRIC_WORDS, PART, PRECISION, SCALE, SETTLED_READINGS, SLOW } from './level.js';
 
-// Words of a metric's series.
-export const SWEEP = 0; // int: the device's sweep in which it was read last, + 1
-export const COUNT = 1; // int: readings
-export const AGE = 2; // int: readings that taught SLOW
-export const FAST = 3; // EW-8 of the value
-export const SLOW = 4; // EW-150 of it: its normal, as it was while it has a part in an open state
-export const LONG = 5; // EW-30 of FAST - SLOW
-const PART = 6; // its part in the open state: FAST - SLOW as learned since it opened; 0 for none
-const SCALE = 7; // 1 / standard deviation of FAST - SLOW; 0 while it is too young
-const COVARIANCE = 8; // [16] of FAST - SLOW with that of the metrics of its block
-const PRECISION = COVARIANCE + WIDTH; // [16] a row of the inverted correlation matrix
-// Words of a block, in those of its first metric's series.
-const BLOCK = PRECISION + WIDTH;
+// Words of a block, behind those of its first metric (level.ts).
+const BLOCK = METRIC_WORDS;
 const STATE = BLOCK; // int: NORMAL, SHIFTED or UNTIED
 const SWEEPS = BLOCK + 1; // int: sweeps judged
 const SINCE = BLOCK + 2; // int: sweeps since it opened
@@ -31,15 +21,13 @@ export const NORMAL = 0;
 const SHIFTED = 1;
 const UNTIED = 2;
 
-const LONG_RATE = 1 / 30;
 /** Sweeps until the device is judged. */
 const FROM_SWEEPS = 200;
-const SETTLED_READINGS = 200;
 const START_READINGS = 20;
 const SLOWEST = 1 / 3000;
 const LEARN_SIGMAS = 4;
 const SOLVE_SWEEPS = 64;
-const RIDGE = 0.005;
+const RIDGE = 0.002;
 /** Readings that are worth one independent one, and the most that heavy tails let anything be known. */
 const DEPENDENT_READINGS = 15;
 const MOST_FREEDOM = 100;
@@ -79,6 +67,8 @@ export class Block {
   untied = false;
   /** [m] share of each metric in what is explained; valid after `opened` or `grew`. */
   readonly gains = new Float64Array(WIDTH);
+  /** [m] how far each metric is from its normal, or (`untied`) from what the others say of it, in its own unit; valid with `gains`. */
+  readonly offs = new Float64Array(WIDTH);
 
   #m = 0;
   readonly #s: Float32Array[] = [];
@@ -106,23 +96,6 @@ export class Block {
 
   get state(): number {
     return this.#ints[0][this.#at[0] + STATE];
-  }
-
-  /** Takes a metric's reading. @param still whether a normal that takes part stands still (not that of a metric which wanders by nature) */
-  static observe(s: Float32Array, ints: Int32Array, at: number, open: boolean, v: number, still: boolean): void {
-    const n = ints[at + COUNT]++;
-    const slow = s[at + SLOW];
-    // One wild reading is no state: it may move the mean of eight by four deviations.
-    const reach = n > SETTLED_READINGS && s[at + SCALE] > 0 ? 32 / s[at + SCALE] + Math.abs(s[at + FAST] - slow) : Infinity;
-    const held = v > slow + reach ? slow + reach : v < slow - reach ? slow - reach : v;
-    s[at + FAST] = n === 0 ? v : s[at + FAST] + (n < 8 ? 1 / (n + 1) : 1 / 8) * (held - s[at + FAST]);
-    if (n === 0) s[at + SLOW] = v;
-    else if (!open) {
-      const age = ++ints[at + AGE];
-      s[at + SLOW] += (age < 150 ? 1 / (age + 1) : 1 / 150) * (held - slow);
-    } else if (s[at + PART] === 0 || !still) s[at + SLOW] += (1 / 500) * (held - slow);
-    const off = s[at + FAST] - s[at + SLOW];
-    s[at + LONG] += LONG_RATE * (off - s[at + LONG]);
   }
 
   /** Judges one sweep. `needed`: the surprise that it takes to open. */
@@ -223,6 +196,7 @@ export class Block {
     const [s, ints, at] = [this.#s[0], this.#ints[0], this.#at[0]];
     this.opened = true;
     this.untied = this.#takeParts(y) < USUAL_SIGMAS;
+    if (this.untied) this.#againstOthers(y);
     ints[at + STATE] = this.untied ? UNTIED : SHIFTED;
     ints[at + SINCE] = ints[at + CALM] = ints[at + FAR] = 0;
     s[at + PEAK] = surprise;
@@ -239,11 +213,20 @@ export class Block {
       const far = y[i] < 0 ? -y[i] : y[i];
       if (far > furthest) furthest = far;
       const [s, at] = [this.#s[i], this.#at[i]];
+      this.offs[i] = y[i] / s[at + SCALE];
       if (s[at + PART] !== 0) continue;
       s[at + PART] = this.#y[i] !== 0 ? this.#y[i] / s[at + SCALE] : 1e-9;
       this.grew = true;
     }
     return furthest;
+  }
+
+  #againstOthers(y: Float64Array): void {
+    for (let i = 0; i < this.#m; i++) {
+      let residual = 0;
+      for (let j = 0; j < this.#m; j++) residual += this.#precision[i * WIDTH + j] * y[j];
+      this.offs[i] = residual / this.#precision[i * WIDTH + i] / this.#s[i][this.#at[i] + SCALE];
+    }
   }
 
   /** An open sweep: how much of the state is left? */

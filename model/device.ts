@@ -1,5 +1,4 @@
 import { DEVICE_METRIC, FLAG, type Batch } from '../core/batch.js';
-import type { AnomalyKind } from '../core/event.js';
 import type { Device, Fleet } from '../core/fleet.js';
 import type { StatePart } from '../core/state.js';
 import { WideArena } from './arena.js';
@@ -128,7 +127,8 @@ export class DeviceJudge {
     const at = this.#wide.at(device.slot);
     const periodMs = this.health.periodMs(device) * this.joint.messagesASweep(device);
     const found = this.joint.judge(device, thresholdAt(periodMs));
-    if (found.opened && !this.#policies.inMaintenance(device.name, atMs)) this.events.alarm(device, jointAlarm(found, atMs), periodMs);
+    const told = found.opened ? !this.#policies.inMaintenance(device.name, atMs) : found.grew && this.events.holds(device.id, DEVICE_METRIC);
+    if (told) this.events.alarm(device, jointAlarm(found, atMs), periodMs);
     else if (this.joint.isOpen(device)) this.events.continued(device, DEVICE_METRIC, atMs, null);
     if (found.closed) this.events.ended(device, DEVICE_METRIC, atMs);
     s[at + PENDING] = Math.max(s[at + PENDING], score, found.score);
@@ -154,12 +154,12 @@ export class DeviceJudge {
 }
 
 function jointAlarm(found: JointFinding, atMs: number): Alarm {
-  const metrics = found.metrics.map((part) => part.metric);
-  const kind: AnomalyKind = found.kind;
+  const { kind, metrics: parts } = found;
   return {
-    metric: DEVICE_METRIC, atMs, score: found.score, kind, channel: -1, actual: null, yhat: null, yhatLower: null, yhatUpper: null, with: found.metrics,
+    metric: DEVICE_METRIC, atMs, score: found.score, kind, channel: -1, actual: null, yhat: null, yhatLower: null, yhatUpper: null,
+    with: parts.map(({ metric, contribution }) => ({ metric, contribution })),
     reason: reasonText({
-      channel: kind === 'correlation' ? 'joint' : 'state', actual: NaN, yhat: null, yhatLower: null, yhatUpper: null, unseenMs: 0, above: false, extreme: false, run: 0, metrics,
+      channel: kind === 'correlation' ? 'joint' : 'state', actual: NaN, yhat: null, yhatLower: null, yhatUpper: null, unseenMs: 0, above: false, extreme: false, run: 0, parts,
     }),
   };
 }

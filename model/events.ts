@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { FeedbackVerdict } from '../core/batch.js';
+import { DEVICE_METRIC, type FeedbackVerdict } from '../core/batch.js';
 import type { AnomalyEvent, AnomalyKind, Severity } from '../core/event.js';
 import type { Device, Fleet } from '../core/fleet.js';
 import type { DocumentPart } from '../core/state.js';
@@ -19,7 +19,7 @@ export interface Alarm {
   yhatLower: number | null;
   yhatUpper: number | null;
   reason: string;
-  /** Other metrics that take part, with their share. */
+  /** Of an alarm on the device as a whole: the metrics that take part, with their share. */
   with?: { metric: string; contribution: number }[];
 }
 
@@ -33,6 +33,8 @@ interface Member {
 interface Kept {
   event: AnomalyEvent;
   members: Member[];
+  /** The metrics that take part, with the most that each did, as a score. */
+  parts: { metric: string; part: number }[];
   /** Alarms on other metrics of the device join until then. */
   joinUntilMs: number;
   /** Readings at which it is reported again. */
@@ -61,7 +63,7 @@ const GROWTH = 1.25;
  */
 export class Events implements DocumentPart {
   readonly name = 'events';
-  readonly version = 1;
+  readonly version = 2;
   readonly #devices = new Map<number, DeviceEvents>();
   /** Event id to device id. */
   readonly #deviceOf = new Map<string, number>();
@@ -89,7 +91,7 @@ export class Events implements DocumentPart {
     const mine = this.#devices.get(device.id) ?? { open: [], past: [], quietUntilMs: -Infinity };
     this.#devices.set(device.id, mine);
     const joined = mine.open.find((kept) => kept.members.some((m) => m.open && m.metric === alarm.metric))
-      ?? mine.open.find((kept) => alarm.atMs <= kept.joinUntilMs);
+      ?? mine.open.find((kept) => alarm.atMs <= kept.joinUntilMs || sameFault(kept, alarm));
     if (joined) this.#join(joined, alarm);
     else if (alarm.atMs >= mine.quietUntilMs) this.#openNew(device, mine, alarm, periodMs);
   }
@@ -210,9 +212,10 @@ export class Events implements DocumentPart {
     event.severity = severityOf(event);
     const kept: Kept = {
       event, members: [{ metric: alarm.metric, open: true, peak: alarm.score, channel: alarm.channel }],
-      joinUntilMs: alarm.atMs + JOIN_PERIODS * periodMs, nextUpdate: 16, toldPeak: alarm.score,
+      parts: [], joinUntilMs: alarm.atMs + JOIN_PERIODS * periodMs, nextUpdate: 16, toldPeak: alarm.score,
     };
-    event.metrics = shares(kept.members, alarm.with);
+    takePart(kept, alarm);
+    event.metrics = shares(kept.parts);
     mine.open.push(kept);
     this.#deviceOf.set(event.id, device.id);
     this.#tell(kept);
@@ -223,7 +226,7 @@ export class Events implements DocumentPart {
   #join(kept: Kept, alarm: Alarm): void {
     const { event } = kept;
     let member = kept.members.find((m) => m.metric === alarm.metric);
-    const news = member === undefined;
+    const before = { kind: event.kind, metrics: event.metrics.length };
     if (!member) kept.members.push((member = { metric: alarm.metric, open: true, peak: 0, channel: alarm.channel }));
     member.open = true;
     member.peak = Math.max(member.peak, alarm.score);
@@ -232,12 +235,15 @@ export class Events implements DocumentPart {
     if (alarm.score > event.peakScore) {
       Object.assign(event, {
         peakScore: alarm.score, peakMs: alarm.atMs, actual: alarm.actual, yhat: alarm.yhat, yhatLower: alarm.yhatLower, yhatUpper: alarm.yhatUpper,
-        reason: kept.members.length > 1 ? `${alarm.metric}: ${alarm.reason}` : alarm.reason,
+        reason: kept.members.length > 1 && alarm.metric !== DEVICE_METRIC ? `${alarm.metric}: ${alarm.reason}` : alarm.reason,
       });
     }
-    event.metrics = shares(kept.members, alarm.with);
+    takePart(kept, alarm);
+    event.metrics = shares(kept.parts);
+    // What began as a reading out of line turned out to be the device's state.
+    if (event.kind === 'spike' && alarm.metric === DEVICE_METRIC) event.kind = alarm.kind;
     event.severity = severityOf(event);
-    if (news || event.peakScore >= GROWTH * kept.toldPeak) this.#tell(kept);
+    if (event.metrics.length > before.metrics || event.kind !== before.kind || event.peakScore >= GROWTH * kept.toldPeak) this.#tell(kept);
   }
 
   #resolve(mine: DeviceEvents, kept: Kept, atMs: number): void {
@@ -270,11 +276,25 @@ function severityOf(event: AnomalyEvent): Severity {
   return event.peakScore >= 1.15 || lasts || event.metrics.length > 1 ? 'warning' : 'info';
 }
 
-function shares(members: readonly Member[], others: Alarm['with']): { metric: string; contribution: number }[] {
-  const all = new Map<string, number>();
-  for (const member of members) if (!others || member.metric !== '*') all.set(member.metric, member.peak);
-  for (const other of others ?? []) all.set(other.metric, Math.max(all.get(other.metric) ?? 0, other.contribution));
-  const total = [...all.values()].reduce((a, b) => a + b, 0) || 1;
-  return [...all.entries()].map(([metric, peak]) => ({ metric, contribution: Math.round((1000 * peak) / total) / 1000 }))
+/** Whether an alarm belongs to an event that is open for longer: the device's state is abnormal because of this metric, or this is what its state turns out to be. */
+function sameFault({ parts, members }: Kept, alarm: Alarm): boolean {
+  const known = (metric: string): boolean => parts.some((one) => one.metric === metric);
+  if (alarm.metric === DEVICE_METRIC) return alarm.with?.some(({ metric }) => known(metric)) ?? false;
+  return known(alarm.metric) && members.some((m) => m.open && m.metric === DEVICE_METRIC);
+}
+
+function takePart({ parts }: Kept, alarm: Alarm): void {
+  for (const { metric, contribution } of alarm.with ?? [{ metric: alarm.metric, contribution: 1 }]) {
+    const part = contribution * alarm.score;
+    const one = parts.find((other) => other.metric === metric);
+    if (!one) parts.push({ metric, part });
+    else if (part > one.part) one.part = part;
+  }
+}
+
+/** Largest first. */
+function shares(parts: Kept['parts']): { metric: string; contribution: number }[] {
+  const total = parts.reduce((sum, { part }) => sum + part, 0) || 1;
+  return parts.map(({ metric, part }) => ({ metric, contribution: Math.round((1000 * part) / total) / 1000 }))
     .sort((a, b) => b.contribution - a.contribution || (a.metric < b.metric ? -1 : 1));
 }

@@ -1,8 +1,9 @@
 import { DEVICE_METRIC } from '../core/batch.js';
 import type { Device } from '../core/fleet.js';
 import { Arena } from './arena.js';
-import { Block, NORMAL, SERIES_WORDS, SWEEP } from './block.js';
+import { Block, NORMAL, SERIES_WORDS } from './block.js';
 import { WIDTH } from './covariance.js';
+import { observeLevel, SWEEP } from './level.js';
 
 // Words of a device.
 const D_SWEEP = 0; // int: sweeps so far
@@ -18,16 +19,23 @@ const DEVICE_WORDS = 8;
 /** A metric that was missing is expected again after so many sweeps. */
 const EXPECT_AGAIN = 64;
 /** Surprise that it takes to open, over the log odds that a series of the device would need. */
-const NEEDED = 0.6;
+const NEEDED = 0.5;
 const NAMED = 6;
+
+export interface Part {
+  metric: string;
+  contribution: number;
+  /** From its normal or, for ties, from what the other metrics say of it; in the metric's unit. */
+  off: number;
+}
 
 /** What a message said of its device as a whole. */
 export interface JointFinding {
   /** > 1 where it is an alarm. */
   score: number;
   kind: 'correlation' | 'shift';
-  /** The metrics that take part, the most telling first, with their share. */
-  metrics: { metric: string; contribution: number }[];
+  /** The metrics that take part, the most telling first, with their share and how far off they are. */
+  metrics: Part[];
   opened: boolean;
   /** More metrics take part than when it opened. */
   grew: boolean;
@@ -102,7 +110,7 @@ export class Joint {
       this.#block.bind(device, this.#starOf(device), ordinal - (ordinal % WIDTH), 1);
       open = this.#block.state !== NORMAL;
     }
-    Block.observe(s, ints, at, open, v, !wanders);
+    observeLevel(s, ints, at, open, v, !wanders);
   }
 
   /** Judges the device after the metrics of one message were observed; finds nothing in the middle of a sweep. The finding is valid until the next call. */
@@ -155,14 +163,14 @@ export class Joint {
     return true;
   }
 
-  #parts(device: Device, star: number, first: number, m: number): { metric: string; contribution: number }[] {
-    const { gains } = this.#block;
-    const all: { metric: string; contribution: number }[] = [];
+  #parts(device: Device, star: number, first: number, m: number): Part[] {
+    const { gains, offs } = this.#block;
+    const all: Part[] = [];
     let sum = 0;
     for (let i = 0; i < m; i++) sum += gains[i];
     for (let i = 0; i < m; i++) {
       const place = star >= 0 && first + i >= star ? first + i + 1 : first + i;
-      if (gains[i] > 0) all.push({ metric: device.metrics[place], contribution: gains[i] / sum });
+      if (gains[i] > 0) all.push({ metric: device.metrics[place], contribution: gains[i] / sum, off: offs[i] });
     }
     return all.sort((a, b) => b.contribution - a.contribution).slice(0, NAMED);
   }

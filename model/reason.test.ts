@@ -13,8 +13,10 @@ describe('reasonText', () => {
   });
 
   it('names the metrics where there is no value', () => {
-    expect(reasonText({ ...EVIDENCE, channel: 'joint', actual: NaN, yhatLower: null, yhatUpper: null, metrics: ['inlet', 'outlet'] }))
-      .toBe('inlet and outlet do not go together as before');
+    const parts = [{ metric: 'outlet', off: -2.14 }, { metric: 'flow', off: 0.031 }];
+    const device = { ...EVIDENCE, actual: NaN, yhatLower: null, yhatUpper: null, parts };
+    expect(reasonText({ ...device, channel: 'joint' })).toBe('outlet 2.1 below and flow 0.031 above what the other metrics say of it; they do not go together as before');
+    expect(reasonText({ ...device, channel: 'state', parts: parts.slice(0, 1) })).toBe('the device has left its normal state: outlet 2.1 below the usual');
   });
 });
 

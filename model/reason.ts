@@ -22,8 +22,8 @@ export interface Evidence {
   extreme: boolean;
   /** Equal readings in a row. */
   run: number;
-  /** For a device as a whole: the metrics that no longer go together. */
-  metrics?: readonly string[];
+  /** For a device as a whole: the metrics that take part, with how far each is from its normal, or from what the others say of it. */
+  parts?: readonly { metric: string; off: number }[];
 }
 
 /** Plain words: "expected 20.1-21.3, got 27.9; the largest rise in 9 days". */
@@ -46,13 +46,15 @@ function explain(e: Evidence): string {
     case 'dwell': return `it has not stayed in one state for so long in ${since}`;
     case 'cycle': return `its cycle is out of step as never in ${since}`;
     case 'limit': return 'beyond the limit that is set for it';
-    case 'joint': return `${list(e.metrics ?? [])} do not go together as before`;
-    case 'state': return `the device has left its normal state: ${list(e.metrics ?? [])}`;
+    case 'joint': return `${told(e.parts ?? [])} what the other metrics say of it; they do not go together as before`;
+    case 'state': return `the device has left its normal state: ${told(e.parts ?? [])} the usual`;
   }
 }
 
-function list(names: readonly string[]): string {
-  return names.length <= 1 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names[names.length - 1]}`;
+/** "flow 12.0 below and pressure 0.3 above"; three metrics at most. */
+function told(parts: readonly { metric: string; off: number }[]): string {
+  const each = parts.slice(0, 3).map(({ metric, off }) => `${metric} ${plain(Math.abs(off), Math.abs(off))} ${off < 0 ? 'below' : 'above'}`);
+  return each.length <= 1 ? each.join('') : `${each.slice(0, -1).join(', ')} and ${each[each.length - 1]}`;
 }
 
 /** A number with as many digits as tell it apart at this spread. */

@@ -1,0 +1,42 @@
+import { WIDTH } from './covariance.js';
+
+// Words of a metric's series.
+export const SWEEP = 0; // int: the device's sweep in which it was read last, + 1
+export const COUNT = 1; // int: readings
+export const AGE = 2; // int: readings that taught SLOW
+export const FAST = 3; // EW-8 of the value
+export const SLOW = 4; // EW-150 of it: its normal, as it was while it has a part in an open state
+export const LONG = 5; // EW-30 of FAST - SLOW
+export const PART = 6; // its part in the open state: FAST - SLOW as learned since it opened; 0 for none
+export const SCALE = 7; // 1 / standard deviation of FAST - SLOW; 0 while it is too young
+export const COVARIANCE = 8; // [16] of FAST - SLOW with that of the metrics of its block
+export const PRECISION = COVARIANCE + WIDTH; // [16] a row of the inverted correlation matrix
+export const METRIC_WORDS = PRECISION + WIDTH;
+
+/** Readings from which a metric's spread is known. */
+export const SETTLED_READINGS = 200;
+const FAST_READINGS = 8;
+const SLOW_READINGS = 150;
+const LONG_READINGS = 30;
+/** Of a metric that has no part in the state that is open: it goes on, slowly. */
+const BESIDES_READINGS = 500;
+/** One wild reading is no state: it may move the mean of eight by four deviations. */
+const REACH = 32;
+/** Its square is still a float32. */
+const LARGEST = 1e18;
+
+/** Takes a metric's reading. @param still whether a normal that takes part stands still (not that of a metric which wanders by nature) */
+export function observeLevel(s: Float32Array, ints: Int32Array, at: number, open: boolean, v: number, still: boolean): void {
+  const n = ints[at + COUNT]++;
+  const slow = s[at + SLOW];
+  const reach = n > SETTLED_READINGS && s[at + SCALE] > 0 ? REACH / s[at + SCALE] + Math.abs(s[at + FAST] - slow) : LARGEST;
+  const held = v > slow + reach ? slow + reach : v < slow - reach ? slow - reach : v;
+  s[at + FAST] = n === 0 ? held : s[at + FAST] + (n < FAST_READINGS ? 1 / (n + 1) : 1 / FAST_READINGS) * (held - s[at + FAST]);
+  if (n === 0) s[at + SLOW] = held;
+  else if (!open) {
+    const age = ++ints[at + AGE];
+    s[at + SLOW] += (age < SLOW_READINGS ? 1 / (age + 1) : 1 / SLOW_READINGS) * (held - slow);
+  } else if (s[at + PART] === 0 || !still) s[at + SLOW] += (held - slow) / BESIDES_READINGS;
+  const off = s[at + FAST] - s[at + SLOW];
+  s[at + LONG] += (off - s[at + LONG]) / LONG_READINGS;
+}
