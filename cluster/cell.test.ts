@@ -21,7 +21,7 @@ function makeLog(seed: number, turns: number): KafkaMessage[] {
   const random = seededRandom(seed);
   const log: KafkaMessage[] = [];
   const put = (value: string, atMs: number, headers?: KafkaMessage['headers']): void => {
-    log.push({ key: Buffer.from('gateway'), value: Buffer.from(value), timestamp: String(atMs), offset: String(log.length * 2 + 5), attributes: 0, headers: headers ?? {} } as KafkaMessage);
+    log.push({ key: Buffer.from('gateway'), value: Buffer.from(value), timestamp: String(atMs), offset: String(log.length * 2 + 5), attributes: 0, headers: headers ?? {} });
   };
   const control = (one: PartitionControl, atMs: number): void => put(String(controlMessage(one, atMs, 0).value), atMs, controlMessage(one, atMs, 0).headers);
   for (let turn = 0; turn < turns; turn++) {

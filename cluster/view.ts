@@ -108,7 +108,8 @@ export class FleetView {
     for (const { device, metric } of await this.#options.results.series()) this.#series(device, metric, 0);
   }
 
-  async #take({ batch: { topic, messages }, heartbeat }: EachBatchPayload): Promise<void> {
+  async #take(payload: EachBatchPayload): Promise<void> {
+    const { topic, messages } = payload.batch;
     for (const { value } of messages) {
       if (value === null) continue;
       if (this.#batch.n === this.#batch.capacity) this.#publish();
@@ -121,7 +122,7 @@ export class FleetView {
       }
     }
     this.#publish();
-    await heartbeat();
+    await payload.heartbeat();
   }
 
   #result(message: ResultMessage): void {

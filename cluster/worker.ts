@@ -197,20 +197,21 @@ export class Worker {
     });
   }
 
-  async #eachBatch({ batch, heartbeat, resolveOffset, isRunning, isStale }: EachBatchPayload): Promise<void> {
+  async #eachBatch(payload: EachBatchPayload): Promise<void> {
+    const { batch } = payload;
     const one = this.#owned.get(partitionName(batch.topic, batch.partition));
     if (one?.failure !== undefined) this.#consumer?.pause([{ topic: one.topic, partitions: [one.partition] }]);
-    if (!one?.ready || this.#stopping || !isRunning() || isStale()) return;
+    if (!one?.ready || this.#stopping || !payload.isRunning() || payload.isStale()) return;
     const { messages } = batch;
     if (Number(messages[0].offset) > one.next && this.#skips(batch, one)) return;
     one.end = Number(batch.highWatermark);
     this.received += messages.length;
     const lastOffset = Number(batch.lastOffset());
     await one.give(messages, lastOffset, async () => {
-      await heartbeat();
+      await payload.heartbeat();
       await new Promise((resolve) => { setImmediate(resolve); });
     });
-    if (one.ready && one.next > lastOffset) resolveOffset(messages[messages.length - 1].offset);
+    if (one.ready && one.next > lastOffset) payload.resolveOffset(messages[messages.length - 1].offset);
     else if (one.ready) this.#consumer?.seek({ topic: one.topic, partition: one.partition, offset: String(one.next) });
     if (one.failure === undefined) return;
     this.#consumer?.pause([{ topic: one.topic, partitions: [one.partition] }]);

@@ -66,7 +66,10 @@ export async function truth(server: KafkaServer, topic: string, partitions: numb
     }
     for (const request of one.writer.requestsOf(one.outcome)) {
       for (const { topic: to, messages: written } of request) {
-        for (const { value } of written) to === 'results' ? collector.result(Buffer.from(value!)) : collector.event(Buffer.from(value!));
+        for (const { value } of written) {
+          if (to === 'results') collector.result(Buffer.from(value!));
+          else collector.event(Buffer.from(value!));
+        }
       }
     }
     one.outcome = new Outcome(0);

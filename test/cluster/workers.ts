@@ -42,7 +42,7 @@ export class Workers {
     const child = spawn(process.execPath, ['--import', 'tsx', join(packageRoot, 'cli/main.ts'), 'start', '-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
     const running: Running = { number, child, gone: new Promise((resolve) => { child.once('exit', resolve); }), owned: new Set(), page: undefined };
     this.#running.push(running);
-    createInterface(child.stderr!).on('line', (line) => this.#logged(running, line));
+    createInterface(child.stderr).on('line', (line) => this.#logged(running, line));
   }
 
   #logged(running: Running, line: string): void {
