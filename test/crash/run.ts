@@ -9,6 +9,7 @@ if (why) {
   process.stderr.write(`the crash test cannot run: ${why}\n`);
   process.exit(2);
 }
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 const cycles = Number(values.cycles);
 const began = performance.now();
 const { examples, ...report } = await crashCycles({ cycles, seed: Number(values.seed), progress: (cycle) => { if (process.stderr.isTTY) process.stderr.write(`\r${cycle} of ${cycles} kills `); } });

@@ -2,50 +2,18 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { connect, createServer as createTcpServer, type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { packageRoot } from '../../core/paths.js';
+import { mosquittoPath } from '../servers/mosquitto.js';
 
-const MOSQUITTO = ['/usr/sbin/mosquitto', '/usr/bin/mosquitto', '/usr/local/sbin/mosquitto', '/opt/homebrew/sbin/mosquitto'].find((path) => existsSync(path));
 const GRUARD = join(packageRoot, 'bin', 'gruard.js');
 
 /** Why the crash test cannot run here; undefined where it can. */
 export function obstacle(): string | undefined {
-  if (!MOSQUITTO) return 'mosquitto is not installed';
+  if (mosquittoPath === undefined) return 'mosquitto is not installed';
   if (!existsSync(join(packageRoot, 'dist', 'cli', 'main.js'))) return 'gruard is not built (npm run build)';
   return undefined;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-/** A broker that keeps everything for a client that is away, as the settings that ship with gruard have it. */
-export async function startMosquitto(dir: string): Promise<{ url: string; process: ChildProcess }> {
-  const port = await freePort();
-  mkdirSync(dir, { recursive: true });
-  const conf = join(dir, 'mosquitto.conf');
-  const user = process.getuid?.() === 0 ? 'user root\n' : '';
-  writeFileSync(conf, `listener ${port} 127.0.0.1\nallow_anonymous true\n${user}max_queued_messages 0\nmax_inflight_messages 200\nlog_type error\n`);
-  const child = spawn(MOSQUITTO!, ['-c', conf], { stdio: 'ignore' });
-  for (let tries = 0; !await listens(port); tries++) {
-    if (tries > 100) throw new Error('mosquitto does not start');
-    await sleep(50);
-  }
-  return { url: `mqtt://127.0.0.1:${port}`, process: child };
-}
-
-async function listens(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
-  const open = await Promise.race([once(socket, 'connect').then(() => true, () => false), once(socket, 'error').then(() => false)]);
-  socket.destroy();
-  return open;
 }
 
 /** Remembers every alert that was delivered, by its path: the peer of a webhook sink. */
@@ -57,7 +25,9 @@ export async function startReceiver(): Promise<{ url: string; received: Map<stri
     request.on('end', () => {
       const path = request.url ?? '';
       const key = String(request.headers['idempotency-key'] ?? body);
-      received.set(path, [...received.get(path) ?? [], key]);
+      const keys = received.get(path);
+      if (keys) keys.push(key);
+      else received.set(path, [key]);
       response.writeHead(204).end();
     });
   }).listen(0, '127.0.0.1');
