@@ -132,10 +132,11 @@ export function describeValve(report: ValveReport): string {
   const worst = [...report.perRun].sort((a, b) => a.f1 - b.f1).slice(0, 5).map((run) => `${run.name} ${run.f1.toFixed(2)}`);
   return table([
     [`Valve-like runs: ${report.runs}`, ''], ['F1 of in_event, `*` row', report.f1], ['precision', report.precision], ['recall', report.recall],
-    ['F1 of always on', report.f1AllOnes], ['share of the clean start in an event', report.falseShareInCleanStart], ['worst runs', worst.join(', ')],
+    ['F1 of always on', report.f1AllOnes], ['F1 of the head measured on the real bench', report.f1Reference],
+    ['faults caught', report.caught], ['events a fault', report.eventsPerFault], ['share of the clean start in an event', report.falseShareInCleanStart], ['worst runs', worst.join(', ')],
   ]);
 }
 
 export function flattenValve(report: ValveReport): Record<string, number> {
-  return { valve_f1: report.f1, valve_precision: report.precision, valve_recall: report.recall, valve_f1_all_ones: report.f1AllOnes, valve_clean_start_share: report.falseShareInCleanStart };
+  return { valve_f1: report.f1, valve_precision: report.precision, valve_recall: report.recall, valve_f1_all_ones: report.f1AllOnes, valve_f1_reference: report.f1Reference, valve_events_per_fault: report.eventsPerFault, valve_clean_start_share: report.falseShareInCleanStart };
 }
