@@ -3,30 +3,27 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import util from 'node:util';
+import { tensorFlowOnCallingThread } from '../../config/environment.js';
 import { GruardError, messageOf } from '../../core/errors.js';
 import { stateSize, type Network } from '../network.js';
 import { checkSlot, checkStates, checkStep, type Backend } from './backend.js';
-import { SAVED_MODEL_TAG, savedModel } from './tensorflow/saved-model.js';
+import { savedModel } from './tensorflow/saved-model.js';
+import { Feed, Session, type Binding } from './tensorflow/session.js';
 
 /** The part of tfjs-node that is used here; its own types need the package, which is optional. */
-interface Tensor {
-  dataSync(): Float32Array;
-  dispose(): void;
-}
-interface Signature {
-  predict(inputs: Record<string, Tensor>): Record<string, Tensor>;
-  dispose(): void;
-}
 interface TensorFlow {
   version: Record<string, string>;
-  tensor(data: Float32Array | Int32Array, shape: number[], type: 'float32' | 'int32'): Tensor;
-  node: { loadSavedModel(path: string, tags: string[], signature: string): Promise<Signature> };
+  backend(): { binding: Binding };
 }
 
-const SIGNATURES = ['size', 'grow', 'step', 'get', 'set'] as const;
 /** Slots made at first: TensorFlow copies the variable whenever it grows. */
 const FIRST_CAPACITY = 1024;
 const PAGE_SLOTS = 1024;
+/**
+ * A block of this size, freed once, teaches glibc to keep freed memory up to twice as much (mallopt(3): M_MMAP_THRESHOLD is dynamic).
+ * Until then it gives the tensors of a step back to the system, and every step has them mapped and zeroed again: a sixth of its time.
+ */
+const LESSON_BYTES = 16 * 2 ** 20;
 
 let loaded: TensorFlow | undefined;
 
@@ -37,6 +34,7 @@ export function loadTensorFlow(): TensorFlow {
   const legacy = util as unknown as Record<string, unknown>;
   legacy.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
   legacy.isArray ??= Array.isArray;
+  tensorFlowOnCallingThread();
   try {
     loaded = createRequire(import.meta.url)('@tensorflow/tfjs-node') as TensorFlow;
   } catch (error) {
@@ -60,36 +58,39 @@ export function tensorFlowStatus(): { available: boolean; detail: string } {
 
 /**
  * TensorFlow's native kernels in graph mode: the states stay inside TensorFlow and only outputs come back. A call blocks
- * its thread and costs some 30 us whatever the batch, so it wants batches of a thousand and more. Its sums may differ in
+ * its thread and costs some 50 us whatever the batch, so it wants batches of a thousand and more. Its sums may differ in
  * the last bits with the size of the batch.
  */
 export class TensorFlowBackend implements Backend {
   readonly name = 'tensorflow';
   readonly stateSize: number;
   capacity = 0;
+  private readonly slotFeed: Feed;
+  private readonly inputFeed: Feed;
+  /** The view last handed out. */
+  private inputLent: Float32Array | undefined;
   // A call costs the same for one slot as for a thousand, and a snapshot reads slot by slot, a restore writes so: reads are
   // made a page ahead (until a state changes), writes wait until a page is full or anything else is asked.
   private read: Float32Array = new Float32Array(0);
   private readFirst = -1;
   private readonly written = new Map<number, Float32Array>();
 
-  private constructor(
-    readonly network: Network, private readonly tf: TensorFlow, private readonly run: Record<(typeof SIGNATURES)[number], Signature>,
-  ) {
+  private constructor(readonly network: Network, private readonly session: Session) {
     this.stateSize = stateSize(network.config);
+    this.slotFeed = new Feed(session.binding, 'int32');
+    this.inputFeed = new Feed(session.binding, 'float32', network.config.inputs);
+    this.resize('size', Math.ceil(LESSON_BYTES / 4 / this.stateSize));
     this.resize('size', FIRST_CAPACITY);
+    this.capacity = FIRST_CAPACITY;
   }
 
   /** Writes the SavedModel to a directory of its own (TensorFlow reads models from files only) and loads it. */
   static async open(network: Network): Promise<TensorFlowBackend> {
-    const tf = loadTensorFlow();
+    const { binding } = loadTensorFlow().backend();
     const folder = await mkdtemp(join(tmpdir(), 'gruard-model-'));
     try {
       await writeFile(join(folder, 'saved_model.pb'), savedModel(network));
-      const run: Partial<Record<(typeof SIGNATURES)[number], Signature>> = {};
-      // One session: tfjs-node shares it between the signatures of one path.
-      for (const name of SIGNATURES) run[name] = await tf.node.loadSavedModel(folder, [SAVED_MODEL_TAG], name);
-      return new TensorFlowBackend(network, tf, run as Record<(typeof SIGNATURES)[number], Signature>);
+      return new TensorFlowBackend(network, new Session(binding, folder));
     } catch (error) {
       throw new GruardError('BACKEND_UNAVAILABLE', `tensorflow: ${messageOf(error)}`, { cause: error });
     } finally {
@@ -101,7 +102,9 @@ export class TensorFlowBackend implements Backend {
     if (capacity <= this.capacity) return;
     this.flush();
     this.readFirst = -1;
-    this.resize('grow', Math.max(capacity, Math.ceil(this.capacity * 1.5)) - this.capacity);
+    const more = Math.max(capacity, Math.ceil(this.capacity * 1.5)) - this.capacity;
+    this.resize('grow', more);
+    this.capacity += more;
   }
 
   step(slots: Uint32Array, n: number, inputs: Float32Array, outputs: Float32Array): void {
@@ -109,11 +112,13 @@ export class TensorFlowBackend implements Backend {
     this.flush();
     this.readFirst = -1;
     if (n === 0) return;
-    const { inputs: I, head: { outputs: O } } = this.network.config;
-    const result = this.call('step', {
-      slots: this.slotTensor(slots, n), inputs: this.tf.tensor(inputs.subarray(0, n * I), [n, I], 'float32'),
-    });
-    outputs.set(result.subarray(0, n * O));
+    const { inputs: I } = this.network.config;
+    this.reserveRows(n);
+    // Slots are below 2^31: their bits are those of int32.
+    this.slotFeed.ints.set(new Int32Array(slots.buffer, slots.byteOffset, n));
+    if (inputs !== this.inputLent) this.inputFeed.floats.set(inputs.subarray(0, n * I));
+    const result = this.session.run('step', 'slots:0,inputs:0', [this.slotFeed.rows(n), this.inputFeed.rows(n)]);
+    outputs.set(result);
   }
 
   getState(slot: number, out: Float32Array): void {
@@ -122,7 +127,7 @@ export class TensorFlowBackend implements Backend {
     const first = slot - (slot % PAGE_SLOTS);
     if (first !== this.readFirst) {
       const n = Math.min(PAGE_SLOTS, this.capacity - first);
-      this.read = this.call('get', { slots: this.slotTensor(Uint32Array.from({ length: n }, (_, i) => first + i), n) });
+      this.read = this.gather(Int32Array.from({ length: n }, (_, i) => first + i));
       this.readFirst = first;
     }
     out.set(this.read.subarray((slot - first) * this.stateSize, (slot - first + 1) * this.stateSize));
@@ -137,7 +142,7 @@ export class TensorFlowBackend implements Backend {
   getStates(slots: Uint32Array, n: number, out: Float32Array): void {
     checkStates(this, slots, n, out);
     this.flush();
-    if (n > 0) out.set(this.call('get', { slots: this.slotTensor(slots, n) }));
+    if (n > 0) out.set(this.gather(Int32Array.from(slots.subarray(0, n))));
   }
 
   setStates(slots: Uint32Array, n: number, states: Float32Array): void {
@@ -145,8 +150,10 @@ export class TensorFlowBackend implements Backend {
     this.flush();
     this.readFirst = -1;
     if (n === 0) return;
-    const state = this.tf.tensor(states.subarray(0, n * this.stateSize), [n, this.stateSize], 'float32');
-    this.call('set', { slots: this.slotTensor(slots, n), state });
+    this.session.runOnce('set', {
+      slots: { data: Int32Array.from(slots.subarray(0, n)), shape: [n] },
+      state: { data: states.subarray(0, n * this.stateSize), shape: [n, this.stateSize] },
+    });
   }
 
   clear(slot: number): void {
@@ -154,7 +161,8 @@ export class TensorFlowBackend implements Backend {
   }
 
   inputView(n: number): Float32Array {
-    return new Float32Array(n * this.network.config.inputs);
+    this.reserveRows(n);
+    return (this.inputLent = this.inputFeed.floats.subarray(0, n * this.network.config.inputs));
   }
 
   outputView(n: number): Float32Array {
@@ -162,9 +170,18 @@ export class TensorFlowBackend implements Backend {
   }
 
   dispose(): void {
-    // The session ends with the last signature.
-    for (const name of SIGNATURES) this.run[name].dispose();
+    this.slotFeed.free();
+    this.inputFeed.free();
+    this.session.dispose();
     this.capacity = 0;
+  }
+
+  /** Room for steps of so many rows; a view that is lent stays right unless it has to grow. */
+  private reserveRows(n: number): void {
+    if (n <= this.slotFeed.ints.length) return;
+    this.slotFeed.reserve(n);
+    this.inputFeed.reserve(n);
+    this.inputLent = undefined;
   }
 
   /** Writes the states that setState and clear left waiting. */
@@ -178,20 +195,11 @@ export class TensorFlowBackend implements Backend {
   }
 
   private resize(how: 'size' | 'grow', rows: number): void {
-    this.call(how, { dims: this.tf.tensor(Int32Array.of(rows, this.stateSize), [2], 'int32') });
-    this.capacity += rows;
+    this.session.runOnce(how, { dims: { data: Int32Array.of(rows, this.stateSize), shape: [2] } });
   }
 
-  private slotTensor(slots: Uint32Array, n: number): Tensor {
-    return this.tf.tensor(new Int32Array(slots.buffer, slots.byteOffset, n), [n], 'int32');
-  }
-
-  /** Runs a signature, reads its one output and frees every tensor. */
-  private call(name: (typeof SIGNATURES)[number], inputs: Record<string, Tensor>): Float32Array {
-    const [output] = Object.values(this.run[name].predict(inputs));
-    const data = output.dataSync();
-    output.dispose();
-    for (const tensor of Object.values(inputs)) tensor.dispose();
-    return data;
+  /** slots: [n]; gives [n, stateSize]. */
+  private gather(slots: Int32Array): Float32Array {
+    return this.session.runOnce('get', { slots: { data: slots, shape: [slots.length] } }) as Float32Array;
   }
 }

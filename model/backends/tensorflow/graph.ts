@@ -22,15 +22,9 @@ function shapeMessage(dims: number[] | undefined): Message {
   return dims ? message(...dims.map((size) => bytes(2, varint(1, size)))) : varint(3, 1);
 }
 
-interface Signature {
-  inputs: Record<string, { ref: Ref; type: DataType }>;
-  outputs: Record<string, { ref: Ref; type: DataType }>;
-}
-
 /** A GraphDef in the making, and the SavedModel around it. */
 export class Graph {
   private readonly nodes: Message[] = [];
-  private readonly signatures: Message[] = [];
   private count = 0;
 
   /** Adds a node and gives the reference to its first output. */
@@ -54,21 +48,15 @@ export class Graph {
     return this.node('Placeholder', [], { dtype: attr.type(type), shape: attr.shape(shape) }, name);
   }
 
-  /** A value handed on unchanged once `after` has run. */
-  identity(value: Ref, type: DataType, after: Ref[] = []): Ref {
-    return this.node('Identity', [value, ...after.map((ref) => `^${ref}`)], { T: attr.type(type) });
-  }
-
-  signature(name: string, { inputs, outputs }: Signature): void {
-    const fields = (field: number, of: Signature['inputs']): Message[] => Object.entries(of).map(([key, { ref, type }]) =>
-      entry(field, key, message(text(1, `${ref}:0`), varint(2, type), bytes(3, shapeMessage(undefined)))));
-    this.signatures.push(entry(5, name, message(...fields(1, inputs), ...fields(2, outputs), text(3, name))));
+  /** A value handed on under a name that a caller may fetch, once `after` has run. */
+  output(name: string, value: Ref, type: DataType, after: Ref[] = []): void {
+    this.node('Identity', [value, ...after.map((ref) => `^${ref}`)], { T: attr.type(type) }, name);
   }
 
   /** The bytes of saved_model.pb. */
   savedModel(tag: string): Uint8Array {
     const graphDef = message(...this.nodes, bytes(4, varint(1, 1087)));
-    const metaGraph = message(bytes(1, message(text(4, tag), text(5, '2.10.1'))), bytes(2, graphDef), ...this.signatures);
+    const metaGraph = message(bytes(1, message(text(4, tag), text(5, '2.10.1'))), bytes(2, graphDef));
     return message(varint(1, 1), bytes(2, metaGraph));
   }
 

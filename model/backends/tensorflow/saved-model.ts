@@ -4,12 +4,13 @@ import { attr, FLOAT, Graph, INT32, type Ref } from './graph.js';
 export const SAVED_MODEL_TAG = 'serve';
 
 /**
- * The SavedModel of a network: its weights as constants, the states of all slots as one resident variable [N, S]. Four
- * functions work on it, of which only `step` is on the hot path; none but `get` returns a state.
- *   size  dims [2] = (N, S)                              a variable of zeros
- *   grow  dims [2] = (more, S)                           appends rows of zeros
- *   step  slots [n], inputs [n, I] -> outputs [n, O]     gather, layers, head, scatter
- *   get   slots [n] -> state [n, S];  set  slots [n], state [n, S]
+ * The SavedModel of a network: its weights as constants, the states of all slots as one resident variable [N, S]. Five
+ * outputs work on it (they are fetched by name, so there are no signatures), of which only `step` is on the hot path; none but
+ * `get` returns a state.
+ *   size  dims [2] = (N, S)                          a variable of zeros
+ *   grow  dims [2] = (more, S)                       appends rows of zeros, inside TensorFlow
+ *   step  slots [n], inputs [n, I] -> [n, O]         gather, layers, head, scatter
+ *   get   slots [n] -> [n, S];  set  slots [n], state [n, S]
  */
 export function savedModel(network: Network): Uint8Array {
   const { inputs, head } = network.config;
@@ -27,19 +28,9 @@ export function savedModel(network: Network): Uint8Array {
   const { state, y } = new Layers(graph, network).stack(x, gathered);
   const weights = new Weights(graph, network, 'head.');
   const outputs = affine(graph, head.skip ? concat(graph, [y, x]) : y, weights.get('kernel'), weights.get('bias'));
-  graph.signature('step', {
-    inputs: { slots: { ref: slots, type: INT32 }, inputs: { ref: x, type: FLOAT } },
-    outputs: { outputs: { ref: graph.identity(outputs, FLOAT, [scatter(state)]), type: FLOAT } },
-  });
-
-  graph.signature('get', {
-    inputs: { slots: { ref: slots, type: INT32 } }, outputs: { state: { ref: graph.identity(gathered, FLOAT), type: FLOAT } },
-  });
-  const given = graph.placeholder(FLOAT, [-1, size], 'state');
-  graph.signature('set', {
-    inputs: { slots: { ref: slots, type: INT32 }, state: { ref: given, type: FLOAT } },
-    outputs: { done: { ref: graph.identity(slots, INT32, [scatter(given)]), type: INT32 } },
-  });
+  graph.output('step', outputs, FLOAT, [scatter(state)]);
+  graph.output('get', gathered, FLOAT);
+  graph.output('set', slots, INT32, [scatter(graph.placeholder(FLOAT, [-1, size], 'state'))]);
   addSizing(graph, variable);
   return graph.savedModel(SAVED_MODEL_TAG);
 }
@@ -49,12 +40,8 @@ function addSizing(graph: Graph, variable: Ref): void {
   const zeros = graph.node('Fill', [dims, graph.floats(Float32Array.of(0), [])], { T: attr.type(FLOAT), index_type: attr.type(INT32) });
   const old = graph.node('ReadVariableOp', [variable], { dtype: attr.type(FLOAT) });
   const assign = (value: Ref): Ref => graph.node('AssignVariableOp', [variable, value], { dtype: attr.type(FLOAT) });
-  for (const [name, value] of [['size', zeros], ['grow', concat(graph, [old, zeros], 0)]]) {
-    graph.signature(name, {
-      inputs: { dims: { ref: dims, type: INT32 } },
-      outputs: { done: { ref: graph.identity(dims, INT32, [assign(value)]), type: INT32 } },
-    });
-  }
+  graph.output('size', dims, INT32, [assign(zeros)]);
+  graph.output('grow', dims, INT32, [assign(concat(graph, [old, zeros], 0))]);
 }
 
 /** Tensors of a network as constants, whole or by columns. */
