@@ -1,82 +1,10 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Batch, DEVICE_METRIC, FLAG, type Control } from '../core/batch.js';
-import type { AnomalyEvent, HealthVerdict } from '../core/event.js';
+import { Batch, DEVICE_METRIC } from '../core/batch.js';
+import type { AnomalyEvent } from '../core/event.js';
 import { Fleet } from '../core/fleet.js';
-import { gaussian, seededRandom } from '../core/random.js';
+import { Bench, calm, noise, PERIOD_MS, START_MS } from '../test/fed-device.js';
 import { StreamDetector, type DetectorOptions } from './detector.js';
-
-const PERIOD_MS = 600_000;
-const START_MS = Date.UTC(2024, 0, 1);
-
-/** One device fed message by message; keeps what came out. */
-class Bench {
-  readonly fleet = new Fleet();
-  readonly detector: StreamDetector;
-  readonly events = new Map<string, AnomalyEvent>();
-  readonly verdicts = new Map<string, HealthVerdict>();
-  readonly scores: number[] = [];
-  readonly inEvent: boolean[] = [];
-  readonly whole: { score: number; inEvent: boolean }[] = [];
-  nowMs = START_MS;
-  readonly #batch = new Batch(64);
-
-  constructor(options: DetectorOptions = {}) {
-    this.detector = new StreamDetector(this.fleet, null, options);
-  }
-
-  feed(values: Record<string, number>, device = 'pump', stepMs = PERIOD_MS): void {
-    this.nowMs += stepMs;
-    this.message(values, device);
-  }
-
-  message(values: Record<string, number>, device = 'pump'): void {
-    const batch = this.#batch;
-    batch.nowMs = this.nowMs;
-    const known = this.fleet.get(device) ?? this.fleet.addDevice(device, {}, this.nowMs).device;
-    for (const [metric, value] of Object.entries(values)) {
-      let slot = this.fleet.slotOf(known, metric);
-      if (slot < 0) slot = this.fleet.addSeries(known, metric).slot;
-      batch.push(this.fleet.idOfSlot(slot), slot, this.nowMs, value, 0);
-    }
-    known.lastSeenMs = this.nowMs;
-    this.#step();
-  }
-
-  control(control: Control): void {
-    this.#batch.nowMs = this.nowMs;
-    this.#batch.controls.push(control);
-    this.#step();
-  }
-
-  get open(): AnomalyEvent[] {
-    return [...this.events.values()].filter((event) => event.state === 'open');
-  }
-
-  #step(): void {
-    const batch = this.#batch;
-    const n = batch.n;
-    this.detector.step(batch);
-    if (n > 0) {
-      this.scores.push(batch.anomalyScore[0]);
-      this.inEvent.push((batch.flags[0] & FLAG.IN_EVENT) !== 0);
-    }
-    for (let row = n; row < batch.n; row++) this.whole.push({ score: batch.anomalyScore[row], inEvent: (batch.flags[row] & FLAG.IN_EVENT) !== 0 });
-    for (const event of batch.events) this.events.set(event.id, event);
-    for (const verdict of batch.verdicts) this.verdicts.set(verdict.id, verdict);
-    batch.reset();
-  }
-}
-
-function noise(seed: number): () => number {
-  const random = seededRandom(seed);
-  return () => gaussian(random);
-}
-
-/** Readings of a calm sensor: 20 with noise of 0.5. */
-function calm(bench: Bench, readings: number, draw: () => number, level = 20): void {
-  for (let k = 0; k < readings; k++) bench.feed({ temperature: level + 0.5 * draw() });
-}
 
 describe('a spike', () => {
   const bench = new Bench();
@@ -210,111 +138,6 @@ describe('what is no anomaly', () => {
   });
 });
 
-describe('health', () => {
-  it('finds a device silent by the period that it keeps, and ends that when it is back', () => {
-    const bench = new Bench();
-    calm(bench, 200, noise(7));
-    bench.control({ kind: 'tick', nowMs: bench.nowMs + 5 * PERIOD_MS });
-    expect(bench.verdicts.size).toBe(0);
-    bench.control({ kind: 'tick', nowMs: bench.nowMs + 11 * PERIOD_MS });
-    expect([...bench.verdicts.values()]).toMatchObject([{ device: 'pump', metric: null, kind: 'silent', sinceMs: bench.nowMs, untilMs: null }]);
-    bench.feed({ temperature: 20 }, 'pump', 20 * PERIOD_MS);
-    expect([...bench.verdicts.values()]).toMatchObject([{ kind: 'silent', untilMs: bench.nowMs }]);
-  });
-
-  it('finds a sensor stuck, and free again', () => {
-    const bench = new Bench();
-    const draw = noise(8);
-    calm(bench, 800, draw);
-    for (let k = 0; k < 60; k++) bench.feed({ temperature: 20.25 });
-    expect([...bench.verdicts.values()]).toMatchObject([{ kind: 'stuck', metric: 'temperature', untilMs: null }]);
-    expect(bench.open[0]).toMatchObject({ kind: 'stuck' });
-    calm(bench, 30, draw);
-    expect([...bench.verdicts.values()]).toMatchObject([{ kind: 'stuck', untilMs: expect.any(Number) as number }]);
-    expect(bench.open).toHaveLength(0);
-  });
-
-  it('knows values that broken sensors send', () => {
-    const bench = new Bench();
-    const draw = noise(9);
-    calm(bench, 300, draw);
-    bench.feed({ temperature: -127 });
-    expect([...bench.verdicts.values()]).toMatchObject([{ kind: 'impossible', metric: 'temperature', untilMs: null }]);
-    calm(bench, 1, draw);
-    expect([...bench.verdicts.values()]).toMatchObject([{ kind: 'impossible', untilMs: bench.nowMs }]);
-  });
-
-  it('finds a clock that runs ahead', () => {
-    const bench = new Bench();
-    const draw = noise(10);
-    const ahead = new Batch(4);
-    const { device } = bench.fleet.addDevice('pump', {}, START_MS);
-    const { slot } = bench.fleet.addSeries(device, 'temperature');
-    const kinds: string[] = [];
-    for (let k = 0; k < 10; k++) {
-      ahead.reset();
-      ahead.nowMs = START_MS + k * PERIOD_MS;
-      ahead.push(1, slot, ahead.nowMs + 3_600_000, draw(), 0);
-      bench.detector.step(ahead);
-      kinds.push(...ahead.verdicts.map((verdict) => verdict.kind));
-    }
-    expect(kinds).toEqual(['clock_skewed']);
-  });
-});
-
-describe('a device of several metrics', () => {
-  /** Two metrics that follow one hidden course, and one of its own; with `broken` the second leaves the first. */
-  function pair(bench: Bench, readings: number, draw: () => number, broken: boolean): void {
-    for (let k = 0; k < readings; k++) {
-      const shared = Math.sin(bench.scores.length / 15) + 0.5 * Math.sin(bench.scores.length / 4.3);
-      bench.feed({ inlet: shared + 0.1 * draw(), outlet: 10 + 2 * (broken ? -shared : shared) + 0.2 * draw(), level: draw() });
-    }
-  }
-
-  it('has a row * for each message, whose score is that of its worst metric at least', () => {
-    const bench = new Bench();
-    const draw = noise(11);
-    pair(bench, 600, draw, false);
-    expect(bench.whole).toHaveLength(600);
-    bench.feed({ inlet: 30, outlet: 10, level: 0 });
-    const whole = bench.whole[600];
-    expect(whole.score).toBeGreaterThanOrEqual(bench.scores[600]);
-    expect(whole).toMatchObject({ inEvent: true });
-  });
-
-  it('finds a broken tie that shows in no metric alone, and names the metrics', () => {
-    const bench = new Bench();
-    const draw = noise(12);
-    pair(bench, 1600, draw, false);
-    const before = bench.events.size;
-    pair(bench, 120, draw, true);
-    expect(bench.whole.slice(1600).some((row) => row.score > 1)).toBe(true);
-    const found = [...bench.events.values()].slice(before);
-    expect(found.flatMap((event) => event.metrics.map((part) => part.metric))).toEqual(expect.arrayContaining(['outlet']));
-  });
-
-  it('keeps * in the event for as long as several metrics are off, though each alone is quiet again', () => {
-    const bench = new Bench();
-    const draw = noise(13);
-    for (let k = 0; k < 1000; k++) bench.feed({ a: draw(), b: draw(), c: draw(), d: draw() });
-    for (let k = 0; k < 200; k++) bench.feed({ a: 2 + draw(), b: 2 + draw(), c: 2 + draw(), d: 2 + draw() });
-    const during = bench.whole.slice(1030, 1200).filter((row) => row.inEvent).length;
-    expect(during).toBeGreaterThan(150);
-    for (let k = 0; k < 150; k++) bench.feed({ a: draw(), b: draw(), c: draw(), d: draw() });
-    expect(bench.whole[bench.whole.length - 1].inEvent).toBe(false);
-  });
-
-  it('makes one event of metrics that fail together', () => {
-    const bench = new Bench();
-    const draw = noise(14);
-    for (let k = 0; k < 1000; k++) bench.feed({ a: draw(), b: draw() });
-    const before = bench.events.size;
-    for (let k = 0; k < 20; k++) bench.feed({ a: 12 + draw(), b: -12 + draw() });
-    expect(bench.events.size).toBe(before + 1);
-    expect(bench.open[0].metrics.map((part) => part.metric)).toEqual(expect.arrayContaining(['a', 'b']));
-  });
-});
-
 describe('settings', () => {
   const spikeScore = (options: DetectorOptions, spike: number): { score: number; events: number } => {
     const bench = new Bench(options);
@@ -346,23 +169,6 @@ describe('settings', () => {
     bench.feed({ temperature: 27 });
     expect(bench.scores[1000]).toBe(0);
   });
-});
-
-it('calls events of many devices that open together one incident', () => {
-  const bench = new Bench();
-  const draw = noise(16);
-  const devices = ['a', 'b', 'c', 'd'];
-  for (let k = 0; k < 800; k++) {
-    bench.nowMs += PERIOD_MS;
-    for (const device of devices) bench.message({ flow: 5 + 0.3 * draw() }, device);
-  }
-  const before = bench.events.size;
-  bench.nowMs += PERIOD_MS;
-  for (const device of devices) bench.message({ flow: 40 }, device);
-  const together = [...bench.events.values()].slice(before);
-  expect(together).toHaveLength(4);
-  expect(new Set(together.map((event) => event.incident)).size).toBe(1);
-  expect(together[0].incident).not.toBeNull();
 });
 
 describe('determinism', () => {
