@@ -6,7 +6,7 @@ import { accessTarget, configTarget, csvTarget, weightsTarget } from './targets/
 import { brokerTarget, httpSocketTarget, httpTarget } from './targets/network.js';
 import { storedTarget } from './targets/stored.js';
 
-export const TARGETS: FuzzTarget[] = [decodeTarget, httpTarget, accessTarget, configTarget, weightsTarget, csvTarget, storedTarget, httpSocketTarget, brokerTarget];
+export const TARGETS: FuzzTarget[] = [decodeTarget(), httpTarget(), accessTarget(), configTarget(), weightsTarget(), csvTarget, storedTarget(), httpSocketTarget, brokerTarget];
 
 export interface FuzzOutcome {
   target: string;
@@ -18,14 +18,14 @@ export interface FuzzOutcome {
 const MOST_FAILURES = 5;
 
 /** Runs one target. Each run has random numbers of its own, from seed and number, so `first` plays a single one again (a target that keeps state may need those before it). */
-export async function fuzz(target: FuzzTarget, options: { runs: number; seed: number; first?: number; onProgress?: (done: number) => void }): Promise<FuzzOutcome> {
+export async function fuzz(target: FuzzTarget, options: { runs: number; seed: number; first?: number; mostFailures?: number; onProgress?: (done: number) => void }): Promise<FuzzOutcome> {
   const began = performance.now();
   const failures: FuzzOutcome['failures'] = [];
   const fuzzed = await target.open();
   const first = options.first ?? 0;
   let done = 0;
   try {
-    for (; done < options.runs && failures.length < MOST_FAILURES; done++) {
+    for (; done < options.runs && failures.length < (options.mostFailures ?? MOST_FAILURES); done++) {
       const run = first + done;
       let input: unknown;
       try {

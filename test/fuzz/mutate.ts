@@ -1,3 +1,6 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import type { Random } from '../../core/random.js';
 
@@ -60,6 +63,18 @@ export function mutate(random: Random, bytes: Uint8Array, mostBytes = 65_536): U
 
 export function noise(random: Random, mostBytes = 200): Uint8Array {
   return Uint8Array.from({ length: below(random, mostBytes) }, () => below(random, 256));
+}
+
+/** A folder for files that are written thousands of times a second: in memory, where the system has such a place. */
+export function scratchFolder(): string {
+  for (const parent of ['/dev/shm', tmpdir()]) {
+    try {
+      return mkdtempSync(join(parent, 'gruard-fuzz-'));
+    } catch {
+      // Not here: the next one.
+    }
+  }
+  throw new Error('no folder for temporary files');
 }
 
 /** Endless values of a fast-check arbitrary, repeatable from the random numbers. */

@@ -15,7 +15,7 @@ import { below, bytesOf, json, mutate, NASTY, noise, pick, Stream } from '../mut
 import type { FuzzTarget } from '../target.js';
 
 const NOW_MS = 1_750_000_000_000;
-const LIMITS = { ...DEFAULT_LIMITS, payloadBytes: 20_000, devices: 300, series: 1000, metricsPerDevice: 32, nameBytes: 64, tags: 8 };
+const LIMITS = { ...DEFAULT_LIMITS, payloadBytes: 20_000, devices: 40, series: 600, metricsPerDevice: 32, nameBytes: 64, tags: 4 };
 const RUNS_A_RIG = 3000;
 
 const CORPUS = [
@@ -46,15 +46,29 @@ class Counted implements ReadingSink {
   }
 }
 
+/** What a test of this test breaks on purpose. */
+export interface DecodeMutant {
+  /** In force in place of those that are checked. */
+  limits?: Partial<typeof LIMITS>;
+  /** The decoder does everything so many times. */
+  times?: number;
+}
+
 class Rig {
   readonly counters = new ReasonCounters();
   letters = 0;
   readonly intake = new Intake(this.counters, () => { this.letters++; });
   readonly fleet = new Fleet();
-  readonly sequencer = new Sequencer(this.fleet, this.intake, { limits: LIMITS, clock: new ManualClock(NOW_MS), time: 'wall' });
-  readonly sink = new Counted(this.sequencer);
-  readonly decoder = new Decoder(this.intake, LIMITS, SETTINGS);
+  readonly sequencer: Sequencer;
+  readonly sink: Counted;
+  readonly decoder: Decoder;
   readonly batch = new Batch(8192);
+
+  constructor(limits: typeof LIMITS) {
+    this.sequencer = new Sequencer(this.fleet, this.intake, { limits, clock: new ManualClock(NOW_MS), time: 'wall' });
+    this.sink = new Counted(this.sequencer);
+    this.decoder = new Decoder(this.intake, limits, SETTINGS);
+  }
 }
 
 function payload(random: Random, structured: Stream<string>): Uint8Array {
@@ -70,34 +84,35 @@ function payload(random: Random, structured: Stream<string>): Uint8Array {
  * Every dialect, with the sequencer behind it: no payload makes it throw; the work (calls of the sink) and what is stored are bounded by the payload's length; every payload
  * leaves readings or a reason; nothing is stored that a limit refuses.
  */
-export const decodeTarget: FuzzTarget = {
+export const decodeTarget = (mutant: DecodeMutant = {}): FuzzTarget => ({
   name: 'decoders',
-  share: 80,
+  share: 50,
   open() {
     const structured = new Stream(json);
-    let rig = new Rig();
+    const limits = { ...LIMITS, ...mutant.limits };
+    let rig = new Rig(limits);
     let runs = 0;
     return {
       run(random, remember) {
-        if (++runs % RUNS_A_RIG === 0) rig = new Rig();
+        if (++runs % RUNS_A_RIG === 0) rig = new Rig(limits);
         const bytes = payload(random, structured);
-        const topic = below(random, 10) > 0 ? pick(random, TOPICS) : `${pick(random, TOPICS)}/${pick(random, NASTY)}`;
+        const topic = below(random, 10) > 0 ? pick(random, TOPICS) : below(random, 2) > 0 ? `plant/line1/${below(random, 1000)}` : `${pick(random, TOPICS)}/${pick(random, NASTY)}`;
         const own: Named | undefined = below(random, 10) === 0 ? { device: 'own', deviceIsFixed: true, tags: undefined } : undefined;
         remember({ topic, own: own !== undefined, payload: Buffer.from(bytes).toString('base64') });
-        take(rig, topic, bytes, own, below(random, 20) === 0);
+        take(rig, topic, bytes, own, below(random, 20) === 0, mutant.times ?? 1);
       },
     };
   },
-};
+});
 
-function take(rig: Rig, topic: string, bytes: Uint8Array, own: Named | undefined, retained: boolean): void {
+function take(rig: Rig, topic: string, bytes: Uint8Array, own: Named | undefined, retained: boolean, times: number): void {
   const { batch, intake, fleet, sink, sequencer, decoder } = rig;
   batch.reset();
   sequencer.attach(batch);
   sink.calls = 0;
   const copy = bytes.slice();
   intake.open('fuzz', topic, bytes);
-  decoder.decode(topic, bytes, NOW_MS, sink, retained, own);
+  for (let time = 0; time < times; time++) decoder.decode(topic, bytes, NOW_MS, sink, retained, own);
   const { accepted, refused } = intake;
   const reasons = intake.tally.size;
   intake.close();
@@ -105,7 +120,8 @@ function take(rig: Rig, topic: string, bytes: Uint8Array, own: Named | undefined
   assert.ok(sink.calls <= bytes.length + 2, `${sink.calls} calls for ${bytes.length} bytes`);
   assert.ok(accepted + refused + reasons > 0, 'neither a reading nor a reason');
   assert.ok(batch.n <= accepted, `${batch.n} rows, ${accepted} accepted`);
-  assert.ok(fleet.deviceCount <= LIMITS.devices && fleet.seriesCount <= LIMITS.series, 'over a limit');
+  assert.ok(fleet.deviceCount <= LIMITS.devices, 'over the limit of devices');
+  assert.ok(fleet.seriesCount <= LIMITS.series, 'over the limit of series');
   for (let row = 0; row < batch.n; row++) {
     assert.ok(Number.isFinite(batch.value[row]), 'a value that is not finite');
     assert.ok(batch.timestampMs[row] >= 0 && batch.timestampMs[row] <= NOW_MS + LIMITS.clockSkewMs + bytes.length, `time ${batch.timestampMs[row]}`);

@@ -1,7 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readSinks } from '../../../alert/settings.js';
 import { exampleYaml } from '../../../config/example.js';
@@ -18,7 +17,7 @@ import { initialise } from '../../../model/network.js';
 import { decodeWeights, encodeWeights } from '../../../model/weights.js';
 import { parseTokens } from '../../../store/tokens.js';
 import { decoderSettingsOf, detectorSettingsOf, limitsOf } from '../../../wiring.js';
-import { below, bytesOf, json, mutate, NASTY, noise, pick, Stream } from '../mutate.js';
+import { below, bytesOf, json, mutate, NASTY, noise, pick, scratchFolder, Stream } from '../mutate.js';
 import type { FuzzTarget } from '../target.js';
 
 /** What is not right is refused with a code; anything else that is thrown is a defect. */
@@ -38,11 +37,11 @@ const YAML = [
 ].map(bytesOf);
 
 /** Settings from a file and the environment: valid settings, or an error with a code; secrets stay masked. */
-export const configTarget: FuzzTarget = {
+export const configTarget = (mutant: { printable?: typeof printable } = {}): FuzzTarget => ({
   name: 'config files',
-  share: 3,
+  share: 5,
   open() {
-    const dir = mkdtempSync(join(tmpdir(), 'gruard-fuzz-'));
+    const dir = scratchFolder();
     const file = join(dir, 'gruard.yaml');
     const structured = new Stream(json);
     return {
@@ -54,7 +53,7 @@ export const configTarget: FuzzTarget = {
         writeFileSync(file, bytes);
         const config = coded(() => loadConfig({ file, environment }));
         if (!config) return;
-        assert.ok(config.api.token !== 's3cret-t0ken' || !JSON.stringify(printable(config)).includes('s3cret-t0ken'), 'a secret is printed');
+        assert.ok(config.api.token !== 's3cret-t0ken' || !JSON.stringify((mutant.printable ?? printable)(config)).includes('s3cret-t0ken'), 'a secret is printed');
         assert.ok(Object.values(limitsOf(config)).every((limit) => Number.isInteger(limit) && limit >= 0), 'a limit that is none');
         coded(() => detectorSettingsOf(config));
         coded(() => decoderSettingsOf(config));
@@ -63,12 +62,12 @@ export const configTarget: FuzzTarget = {
       close: async () => rmSync(dir, { recursive: true, force: true }),
     };
   },
-};
+});
 
 /** Weights files, with their checksum put right again in half of the runs: a stranger can compute it too. */
-export const weightsTarget: FuzzTarget = {
+export const weightsTarget = (mutant: { decode?: typeof decodeWeights } = {}): FuzzTarget => ({
   name: 'weights files',
-  share: 3,
+  share: 12,
   open() {
     const shipped = new Uint8Array(readFileSync(shippedFile('model/weights/default.safetensors')));
     const small = encodeWeights(initialise({ features: 'v1', inputs: 2, layers: [{ cell: 'gru', units: 4 }], head: { outputs: 2, skip: true }, horizons: [1] }, 1));
@@ -77,13 +76,13 @@ export const weightsTarget: FuzzTarget = {
       run(random, remember) {
         const bytes = below(random, 3) === 0 ? withHeader(random, small, structured) : mutate(random, below(random, 20) === 0 ? shipped : small, shipped.length + 1000);
         remember(Buffer.from(bytes.subarray(0, 4096)).toString('base64'));
-        const network = coded(() => decodeWeights(bytes));
+        const network = coded(() => (mutant.decode ?? decodeWeights)(bytes));
         if (!network) return;
         for (const tensor of network.tensors.values()) assert.ok(tensor.data.every(Number.isFinite) && tensor.data.byteLength <= bytes.length, 'a tensor that the file does not hold');
       },
     };
   },
-};
+});
 
 /** One field of the header replaced, lengths and checksum as they should be. */
 function withHeader(random: Random, bytes: Uint8Array, structured: Stream<string>): Uint8Array {
@@ -108,9 +107,9 @@ const CSV = ['timestamp,temperature,humidity\n2025-06-15T15:06:40Z,21.4,40\n2025
 /** CSV files: rows, or an error with a code. */
 export const csvTarget: FuzzTarget = {
   name: 'CSV files',
-  share: 2,
+  share: 4,
   open() {
-    const dir = mkdtempSync(join(tmpdir(), 'gruard-fuzz-'));
+    const dir = scratchFolder();
     const path = join(dir, 'x.csv');
     return {
       async run(random, remember) {
@@ -140,19 +139,19 @@ const TOKENS = bytesOf(JSON.stringify({ tokens: [{ name: 'a', sha256: 'a'.repeat
 const USERS = bytesOf(JSON.stringify({ users: [{ name: 'oven3', password: HASH, publish: ['plant/%u/#'], subscribe: ['a/+'], devices: 'own' }, { name: 'g', password: HASH, publish: ['#'] }] }));
 
 /** The files that say who may come in: whole, or refused whole. */
-export const accessTarget: FuzzTarget = {
+export const accessTarget = (mutant: { parseTokens?: typeof parseTokens; admits?: typeof admits } = {}): FuzzTarget => ({
   name: 'token and user files',
-  share: 4,
+  share: 14,
   open: () => ({
     run(random, remember) {
       const tokens = mutate(random, TOKENS);
       const users = mutate(random, USERS);
       remember({ tokens: Buffer.from(tokens).toString('base64'), users: Buffer.from(users).toString('base64') });
-      for (const token of coded(() => parseTokens(tokens, 'x')) ?? []) assert.ok(/^[0-9a-f]{64}$/.test(token.sha256) && token.scopes.every((scope) => ['read', 'write', 'admin'].includes(scope)));
+      for (const token of coded(() => (mutant.parseTokens ?? parseTokens)(tokens, 'x')) ?? []) assert.ok(/^[0-9a-f]{64}$/.test(token.sha256) && token.scopes.every((scope) => ['read', 'write', 'admin'].includes(scope)));
       for (const user of coded(() => parseUsers(Buffer.from(users).toString(), 'x')) ?? []) {
         const topic = `${pick(random, ['plant', '$SYS', ''])}/${pick(random, NASTY)}`;
-        for (const filter of user.publish) assert.ok(!admits(filter, topic, { user: user.name, client: 'c' }) || !topic.startsWith('$'));
+        for (const filter of user.publish) assert.ok(!(mutant.admits ?? admits)(filter, topic, { user: user.name, client: 'c' }) || !topic.startsWith('$'));
       }
     },
   }),
-};
+});

@@ -6,6 +6,7 @@ import { Batch } from '../../../core/batch.js';
 import { systemClock } from '../../../core/clock.js';
 import { hashToken } from '../../../core/token.js';
 import type { Random } from '../../../core/random.js';
+import type { ApiOptions } from '../../../api/options.js';
 import { buildServer, listen } from '../../../api/server.js';
 import { BrokerSource } from '../../../ingest/broker.js';
 import { FakeService } from '../../browser/fake-service.js';
@@ -27,16 +28,16 @@ function service(): FakeService {
 
 function target(random: Random): string {
   const part = (): string => (below(random, 3) === 0 ? pick(random, ['pump-001', 'flow', '_']) : encodeURIComponent(Buffer.from(pick(random, NASTY)).toString()).replaceAll('.', below(random, 2) ? '.' : '%2E'));
-  const path = pick(random, [() => '/v1/devices', () => '/v1/anomalies', () => '/v1/verdicts', () => '/v1/overview', () => '/v1/health', () => '/v1/deadletters', () => '/metrics', () => '/docs/json', () => '/v1/readings', () => '/',
+  const path = pick(random, [() => '/v1/devices', () => '/v1/anomalies', () => '/v1/verdicts', () => '/v1/overview', () => '/v1/health', () => '/v1/deadletters', () => '/metrics', () => '/docs/json', () => '/v1/readings', () => '/v1/export', () => '/',
     () => `/v1/devices/${part()}`, () => `/v1/devices/${part()}/series/${part()}`, () => `/v1/anomalies/${part()}`, () => `/v1/anomalies/${part()}/feedback`, () => `/assets/${part()}`, () => `/docs/static/${part()}`, () => `/${part()}`])();
   const fields = Array.from({ length: below(random, 3) }, () => `${pick(random, ['limit', 'cursor', 'start', 'end', 'order', 'search', 'status', 'state', 'open', 'name', 'metric', 'tag.kind', 'tag.__proto__', '__proto__', 'x'])}=${part()}`);
   return fields.length > 0 ? `${path}?${fields.join('&')}` : path;
 }
 
 /** Requests: success, or a problem with a code; never a fault of gruard, never a change without a token that allows it, never an answer without end. */
-export const httpTarget: FuzzTarget = {
+export const httpTarget = (mutant: Partial<ApiOptions> = {}): FuzzTarget => ({
   name: 'HTTP API',
-  share: 5,
+  share: 10,
   open() {
     const fake = service();
     const faults: unknown[] = [];
@@ -51,7 +52,7 @@ export const httpTarget: FuzzTarget = {
       return true;
     };
     const tokens = [{ name: 'r', sha256: hashToken('reader'), scopes: ['read' as const] }, { name: 'a', sha256: hashToken(ADMIN), scopes: ['admin' as const] }];
-    const server = buildServer(fake, { ...OPTIONS, tokens, onError: (error) => faults.push(error) });
+    const server = buildServer(fake, { ...OPTIONS, tokens, onError: (error) => faults.push(error), ...mutant });
     const structured = new Stream(json);
     return {
       async run(random, remember) {
@@ -60,12 +61,14 @@ export const httpTarget: FuzzTarget = {
         const plain = below(random, 2) === 0 ? bytesOf(structured.next(random)) : mutate(random, bytesOf('{"device":"a","metrics":{"x":1}}\n{"device":"b","x":2}'), 5000);
         const zipped = below(random, 6);
         const body = zipped === 0 ? BOMB.subarray(0, PAYLOAD_BYTES - 1) : zipped === 1 ? mutate(random, gzipSync(plain), PAYLOAD_BYTES) : zipped === 2 ? gzipSync(Buffer.alloc(below(random, 100_000), ' ')) : plain;
-        const bearer = pick(random, ['reader', 'reader', ADMIN, ADMIN.slice(1), '', 'x'.repeat(8000), pick(random, NASTY).replace(/[^\x20-\x7e]/g, '?')]);
+        // Some get past the doors: what is behind them is hostile all the same.
+        const inside = below(random, 3) === 0;
+        const bearer = inside ? ADMIN : pick(random, ['reader', 'reader', ADMIN, ADMIN.slice(1), '', 'x'.repeat(8000), pick(random, NASTY).replace(/[^\x20-\x7e]/g, '?')]);
         const headers = {
-          host: pick(random, ['localhost', '127.0.0.1:1', 'evil.example', '']), authorization: `Bearer ${bearer}`, ...(below(random, 8) === 0 && { origin: pick(random, ['null', 'https://evil.example', 'http://localhost', '://']) }),
-          ...(bodied && { 'content-type': pick(random, ['application/json', 'text/plain', 'application/x-ndjson', 'application/json; charset=utf-7', 'multipart/form-data', 'x']), ...(zipped < 3 && { 'content-encoding': pick(random, ['gzip', 'gzip', 'br', 'gzip, gzip']) }) }),
+          host: inside ? 'localhost' : pick(random, ['localhost', '127.0.0.1:1', 'evil.example', '']), authorization: `Bearer ${bearer}`, ...(!inside && below(random, 8) === 0 && { origin: pick(random, ['null', 'https://evil.example', 'http://localhost', '://']) }),
+          ...(bodied && { 'content-type': inside ? 'application/json' : pick(random, ['application/json', 'text/plain', 'application/x-ndjson', 'application/json; charset=utf-7', 'multipart/form-data', 'x']), ...(zipped < 3 && { 'content-encoding': pick(random, ['gzip', 'gzip', 'br', 'gzip, gzip']) }) }),
         };
-        const url = target(random);
+        const url = inside && bodied && below(random, 2) === 0 ? '/v1/readings' : target(random);
         remember({ method, url, headers, body: bodied ? Buffer.from(body).toString('base64') : undefined });
         if (url.startsWith('/v1/stream')) return;
         submitted = 0;
@@ -81,7 +84,7 @@ export const httpTarget: FuzzTarget = {
       close: () => server.close(),
     };
   },
-};
+});
 
 /** Writes bytes in pieces, then goes: at once, after a while, or never properly. */
 function stranger(port: number, random: Random, bytes: Uint8Array, open: Set<Socket>): Promise<void> {

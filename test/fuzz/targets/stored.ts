@@ -3,9 +3,9 @@ import { below, mutate, pick } from '../mutate.js';
 import { holds, wholeDirectory } from '../damage.js';
 
 /** Journal, snapshot and cursor files: what is read is right, what is missing is reported, or they are refused with a code. */
-export const storedTarget: FuzzTarget = {
+export const storedTarget = (mutant: { unreported?: boolean } = {}): FuzzTarget => ({
   name: 'journal and snapshot files',
-  share: 1,
+  share: 3,
   async open() {
     const whole = await wholeDirectory();
     const names = [...whole.files.keys()];
@@ -19,8 +19,8 @@ export const storedTarget: FuzzTarget = {
           files.set(name, bytes);
         }
         remember(Object.fromEntries([...files].filter(([name, bytes]) => bytes !== whole.files.get(name)).map(([name, bytes]) => [name, Buffer.from(bytes).toString('base64')])));
-        await holds(files, whole);
+        await holds(files, whole, mutant);
       },
     };
   },
-};
+});
