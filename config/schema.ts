@@ -108,7 +108,7 @@ export const configSchema = Type.Object({
     brokers: texts([], 'HOST:PORT of some of the brokers; empty: not used.'),
     topics: texts([], 'Topics to read.'),
     topic_pattern: text('', 'Regular expression: topics whose whole name matches are read as well.'),
-    group_id: text('gruard', 'Consumer group; gruard is to be its only member.'),
+    group_id: text('gruard', 'Consumer group. With mode: single gruard is to be its only member.'),
     from: choice(['earliest', 'latest'], 'earliest', 'Where a partition is begun that was never read.'),
     device: choice(['payload', 'key'], 'payload', '`payload`: the device that the payload names, else the message key. `key`: always the key.'),
     tag_headers: texts([], 'Message headers that become tags of the device.'),
