@@ -5,7 +5,6 @@ import { X509Certificate } from 'node:crypto';
 import { pipeline } from 'node:stream/promises';
 import type { Writable } from 'node:stream';
 import { connect as tlsConnect, type TLSSocket } from 'node:tls';
-import { createGunzip } from 'node:zlib';
 import type { Config } from '../config/schema.js';
 import { ERRORS, GruardError, messageOf, type ErrorCode } from '../core/errors.js';
 
@@ -34,9 +33,8 @@ export async function look(config: Config, path: string, timeoutMs: number): Pro
 
 /** Streams an answer, without an end to how long it may take. Returns its headers. @throws GruardError SERVER_UNREACHABLE, or what the server answers. */
 export async function download(config: Config, path: string, to: Writable): Promise<IncomingMessage['headers']> {
-  const response = await get(config, path, { 'accept-encoding': 'gzip' }, 0);
-  if (response.headers['content-encoding'] === 'gzip') await pipeline(response, createGunzip(), to);
-  else await pipeline(response, to);
+  const response = await get(config, path, {}, 0);
+  await pipeline(response, to);
   return response.headers;
 }
 

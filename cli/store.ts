@@ -84,7 +84,7 @@ async function downloadReadings(config: Config, path: string, { format, device, 
   for (const [name, value] of Object.entries({ device, metric, start: startMs, end: endMs })) if (value !== undefined) parameters.set(name, String(value));
   const temporary = `${path}.part`;
   try {
-    const headers = await download(config, `/v1/export?${parameters}`, createWriteStream(temporary));
+    const headers = await download(config, `/v1/export?${parameters.toString()}`, createWriteStream(temporary));
     await rename(temporary, path);
     return String(headers['gruard-rows'] ?? 'all');
   } catch (error) {

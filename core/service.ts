@@ -39,8 +39,6 @@ export interface ExportQuery {
 
 export interface ExportFile {
   stream: Readable;
-  /** The bytes are compressed. */
-  gzip: boolean;
   /** null where it is not known beforehand. */
   rows: number | null;
 }

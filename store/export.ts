@@ -34,8 +34,8 @@ export async function exportReadings(store: EmbeddedStore | InfluxStore, options
   }
 }
 
-/** Returns the rows. A CSV file can be compressed; what the signal breaks off leaves a part of the file behind. */
-export async function copyFromEmbedded(store: EmbeddedStore, options: ExportQuery, path: string, how: { gzip?: boolean; signal?: AbortSignal } = {}): Promise<number> {
+/** Returns the rows. What the signal breaks off leaves a part of the file behind. */
+export async function copyFromEmbedded(store: EmbeddedStore, options: ExportQuery, path: string, signal?: AbortSignal): Promise<number> {
   const { device, metric, startMs: start, endMs: end } = options;
   const filters = ([['device = $device', { device }], ['metric = $metric', { metric }], ['timestamp_ms >= $start', { start }], ['timestamp_ms < $end', { end }]] as const)
     .filter(([, value]) => Object.values(value)[0] !== undefined);
@@ -45,19 +45,19 @@ export async function copyFromEmbedded(store: EmbeddedStore, options: ExportQuer
   const shown = (column: string): string => (csv ? csvNameSql(column) : column);
   const connection = await store.connect();
   const interrupt = (): void => connection.interrupt();
-  how.signal?.addEventListener('abort', interrupt);
+  signal?.addEventListener('abort', interrupt);
   try {
-    how.signal?.throwIfAborted();
+    signal?.throwIfAborted();
     const copied = await connection.runAndReadAll(`
       COPY (
         SELECT ${csv ? `strftime(epoch_ms(timestamp_ms), '%Y-%m-%dT%H:%M:%S.%gZ')` : 'epoch_ms(timestamp_ms)'} AS "timestamp", device_shown AS device, metric_shown AS metric, actual, yhat, yhat_lower, yhat_upper,
           anomaly_score, ${csv ? '((flags & 4) <> 0)::INTEGER' : '(flags & 4) <> 0'} AS in_event, ${csv ? '((flags & 17) = 16)::INTEGER' : '(flags & 17) = 16'} AS revised
         FROM readings JOIN (SELECT *, ${shown('device')} AS device_shown, ${shown('metric')} AS metric_shown FROM series) series ON series.id = readings.series_id ${filters.length === 0 ? '' : `WHERE ${filters.map(([condition]) => condition).join(' AND ')}`}
         ${device === undefined ? '' : 'ORDER BY series.metric, timestamp_ms'}
-      ) TO '${path.replaceAll(`'`, `''`)}' (FORMAT ${csv ? `csv, HEADER${how.gzip ? ', COMPRESSION gzip' : ''}` : 'parquet, COMPRESSION zstd'})`, values);
+      ) TO '${path.replaceAll(`'`, `''`)}' (FORMAT ${csv ? 'csv, HEADER' : 'parquet, COMPRESSION zstd'})`, values);
     return Number(copied.getRows()[0][0]);
   } finally {
-    how.signal?.removeEventListener('abort', interrupt);
+    signal?.removeEventListener('abort', interrupt);
     connection.closeSync();
   }
 }

@@ -1,5 +1,4 @@
 import type { Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
 import Type from 'typebox';
 import { ExportFilter, problems } from '../schemas.js';
 import { parseTime } from '../time.js';
@@ -22,18 +21,12 @@ export const exportRoutes: Routes = (api, service) => {
     const gone = new AbortController();
     reply.raw.once('close', () => gone.abort());
     const query = { format, device, metric, startMs: start === undefined ? undefined : parseTime(start, 'start'), endMs: end === undefined ? undefined : parseTime(end, 'end') };
-    const { stream, gzip, rows } = await service.exportReadings(query, gone.signal).catch((thrown: unknown) => {
+    const { stream, rows } = await service.exportReadings(query, gone.signal).catch((thrown: unknown) => {
       // Nobody is there to be answered; that it was broken off is no fault.
       if (gone.signal.aborted) reply.hijack();
       throw thrown;
     });
-    reply.type(TYPE[format]).header('content-disposition', `attachment; filename="readings.${format}"`).header('cache-control', 'no-store').header('vary', 'accept-encoding');
     if (rows !== null) reply.header('gruard-rows', String(rows));
-    if (!gzip) return reply.send(stream);
-    if (/\bgzip\b/i.test(String(request.headers['accept-encoding'] ?? ''))) return reply.header('content-encoding', 'gzip').send(stream);
-    const plain = createGunzip();
-    stream.on('error', (error) => plain.destroy(error));
-    plain.on('close', () => stream.destroy());
-    return reply.send(stream.pipe(plain));
+    return reply.type(TYPE[format]).header('content-disposition', `attachment; filename="readings.${format}"`).header('cache-control', 'no-store').send(stream);
   });
 };

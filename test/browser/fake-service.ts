@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream';
-import { gzipSync } from 'node:zlib';
 import type { AnomalyEvent, AnomalyKind, HealthVerdict, Severity } from '../../core/event.js';
 import { GruardError } from '../../core/errors.js';
 import { seededRandom } from '../../core/random.js';
@@ -102,7 +101,7 @@ export class FakeService implements GruardService {
   }
 
   async exportReadings({ format }: ExportQuery): Promise<ExportFile> {
-    return { stream: Readable.from([gzipSync(`timestamp,device\n2026-01-31T12:00:00.000Z,${format}\n`)]), gzip: true, rows: 1 };
+    return { stream: Readable.from([`timestamp,device\n2026-01-31T12:00:00.000Z,${format}\n`]), rows: 1 };
   }
 
   readonly results: ResultReader = {

@@ -104,10 +104,7 @@ describe('GET /v1/export', () => {
       const { status, headers } = await fetch(url);
       return status === 200 && headers.get('gruard-rows') === '300';
     }, 'the next one is served, with all that was taken');
-    const bare = await fetch(url, { headers: { 'accept-encoding': 'identity' } });
-    expect(bare.headers.get('content-encoding')).toBeNull();
-    expect(bare.headers.get('gruard-rows')).toBe('300');
-    expect((await bare.text()).trimEnd().split('\n')).toHaveLength(301);
+    expect((await (await fetch(url)).text()).trimEnd().split('\n')).toHaveLength(301);
     expect((await fetch(new URL('?format=xml', url))).status).toBe(400);
   });
 });
