@@ -20,6 +20,8 @@ export interface WorkerStatus {
   detail: string | null;
 }
 
+/** A fetch waits for so much, or for so long: every one of them, and every transaction, has a price of its own. */
+const FETCH_BYTES = 64 * 1024;
 const FETCH_WAIT_MS = 250;
 const HEARTBEAT_MS = 500;
 const METADATA_MS = 60_000;
@@ -118,7 +120,7 @@ export class Worker {
   #makeConsumer(): Consumer {
     const sessionTimeout = this.#options.sessionTimeoutMs;
     const consumer = this.#parts.kafka.consumer({
-      groupId: this.#parts.groupId, sessionTimeout, heartbeatInterval: HEARTBEAT_MS, rebalanceTimeout: 2 * sessionTimeout, maxWaitTimeInMs: FETCH_WAIT_MS,
+      groupId: this.#parts.groupId, sessionTimeout, heartbeatInterval: HEARTBEAT_MS, rebalanceTimeout: 2 * sessionTimeout, maxWaitTimeInMs: FETCH_WAIT_MS, minBytes: FETCH_BYTES,
       allowAutoTopicCreation: false, metadataMaxAge: METADATA_MS, partitionAssigners: [stickyAssigner(() => [...this.#owned.keys()])],
       retry: { retries: 2, initialRetryTime: 100, maxRetryTime: 1000, restartOnFailure: () => Promise.resolve(false) },
     });

@@ -59,7 +59,7 @@ export const configSchema = Type.Object({
     snapshots_topic: text('gruard.snapshots', 'Compacted topic for the state of each partition.'),
     snapshot_interval_ms: integer(60_000, 'Time between snapshots of a partition.', 1000, DAY_MS),
     snapshot_messages: integer(200_000, 'A snapshot is made after so many messages at the latest: what a takeover replays.', 1000, 1_000_000_000),
-    commit_delay_ms: integer(100, 'Time between transactions of a partition: what comes meanwhile is committed together.', 0, 10_000),
+    commit_delay_ms: integer(250, 'Time between transactions of a partition: what comes meanwhile is committed together.', 0, 10_000),
     session_timeout_ms: integer(6000, 'After this time without a sign of life the partitions of a worker go to others (brokers allow 6000 at the least unless told otherwise).', 1000, 300_000),
     view: Type.Boolean({ default: true, description: 'This worker answers for the whole fleet as it stands now, and reads the results of all workers to that end.' }),
   }),
