@@ -64,7 +64,7 @@ export class FleetMessages {
 
 /** Writes them all; a poison message for each partition in the middle. */
 export async function produceFleet(server: KafkaServer, topic: string, fleet: FleetMessages, partitions: number): Promise<void> {
-  const producer = server.client().producer({ createPartitioner: Partitioners.DefaultPartitioner, idempotent: true, maxInFlightRequests: 1 });
+  const producer = server.client().producer({ createPartitioner: Partitioners.DefaultPartitioner, idempotent: true, maxInFlightRequests: 1, retry: { retries: 200, initialRetryTime: 200, maxRetryTime: 2000 } });
   await producer.connect();
   const half = (fleet.turns * fleet.size.devices) / 2;
   let waiting: Message[] = [];

@@ -85,10 +85,17 @@ async function run(server: KafkaServer, influxd: Influxd, workers: Workers, opti
   await createTopics(server, options.partitions);
   const fleet = new FleetMessages({ devices: options.devices, readings: options.readings, seed: options.seed });
   for (let i = 0; i < options.workers; i++) workers.start();
-  await produceFleet(server, TOPICS.input, fleet, options.partitions);
-  say(`${fleet.messages} messages written`);
+  await workers.ready(options.workers);
   const began = performance.now();
-  const { kills, pauses, loads } = await disturb(server, workers, options, say);
+  let written = false;
+  const producing = produceFleet(server, TOPICS.input, fleet, options.partitions).then(() => {
+    written = true;
+    say(`${fleet.messages} messages written`);
+  });
+  // A failure is that of the run, below.
+  producing.catch(() => undefined);
+  const { kills, pauses, loads } = await disturb(server, workers, options, say, async () => written && await lagOf(server, options.partitions) === 0);
+  await producing;
   await untilRead(server, options.partitions);
   const seconds = (performance.now() - began) / 1000;
   await workers.stopAll();
@@ -130,12 +137,12 @@ async function createTopics(server: KafkaServer, partitions: number): Promise<vo
 }
 
 /** Kills, the broker's absence and the lost snapshot, while there is something left to read. */
-async function disturb(server: KafkaServer, workers: Workers, options: TrialOptions, say: (line: string) => void): Promise<{ kills: number; pauses: number[]; loads: number[] }> {
+async function disturb(server: KafkaServer, workers: Workers, options: TrialOptions, say: (line: string) => void, over: () => Promise<boolean>): Promise<{ kills: number; pauses: number[]; loads: number[] }> {
   const killed: { atMs: number; owned: string[] }[] = [];
   let [brokerGone, snapshotLost] = [false, false];
   for (let round = 0; killed.length < options.kills; round++) {
     await pause(options.killEveryMs);
-    if (await lagOf(server, options.partitions) === 0) break;
+    if (await over().catch(() => false)) break;
     if (options.brokerGoneMs > 0 && !brokerGone && round >= 2) {
       brokerGone = true;
       await server.stop('SIGKILL');
@@ -155,9 +162,9 @@ async function disturb(server: KafkaServer, workers: Workers, options: TrialOpti
     if (holding !== undefined) await loseSnapshot(server, holding, say);
     workers.start();
     if (one.owned.length > 0) killed.push(one);
-    say(`kill ${killed.length}: it owned ${one.owned.length} partitions; ${await lagOf(server, options.partitions)} messages to go`);
+    say(`kill ${killed.length}: it owned ${one.owned.length} partitions; ${await lagOf(server, options.partitions).catch(() => NaN)} messages behind`);
   }
-  await untilRead(server, options.partitions);
+  while (!await over().catch(() => false)) await pause(WAIT_MS);
   const taken = killed.map(({ atMs, owned }) => ({ atMs, lines: workers.takenAfter(atMs, owned) }));
   return {
     kills: killed.length,

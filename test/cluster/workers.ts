@@ -73,6 +73,15 @@ export class Workers {
     return this.#running.flatMap(({ page }) => page ?? []);
   }
 
+  /** Resolves once so many are up. */
+  async ready(count: number): Promise<void> {
+    while (this.pages.length < count) {
+      const dead = this.#running.find(({ child }) => child.exitCode !== null);
+      if (dead) throw new Error(`worker ${dead.number} ended: ${JSON.stringify(this.log.filter(({ worker }) => worker === dead.number))}`);
+      await new Promise((resolve) => { setTimeout(resolve, 50); });
+    }
+  }
+
   /** kill -9 of the one that is named, else of the one that has most. Returns what it owned. */
   async kill(holding?: string): Promise<{ atMs: number; owned: string[] }> {
     const victim = [...this.#running].sort((a, b) => b.owned.size - a.owned.size).find(({ owned }) => holding === undefined || owned.has(holding)) ?? this.#running[0];
