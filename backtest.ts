@@ -9,7 +9,7 @@ import { Fleet } from './core/fleet.js';
 import { DEFAULT_LIMITS } from './core/limits.js';
 import { ReasonCounters } from './core/reasons.js';
 import type { ReadingSink, Source, SourceStatus } from './core/source.js';
-import { CsvFile, type CsvRow } from './ingest/file.js';
+import { CsvFile, type CsvLimits, type CsvRow } from './ingest/file.js';
 import { Intake } from './ingest/intake.js';
 import { Sequencer } from './ingest/sequence.js';
 import { Pipeline } from './pipeline.js';
@@ -27,6 +27,8 @@ export interface BacktestSummary {
 export interface BacktestOptions {
   device: string;
   openDetector: (fleet: Fleet) => Promise<Detector>;
+  /** Limits on the file. */
+  csv?: CsvLimits;
   onProgress?: (done: { fraction: number; rows: number }) => void;
 }
 
@@ -41,7 +43,7 @@ export async function backtest(path: string, out: string, options: BacktestOptio
 }
 
 async function judge(path: string, options: BacktestOptions): Promise<{ results: Results; summary: Omit<BacktestSummary, 'rows'> }> {
-  const file = await CsvFile.open(path);
+  const file = await CsvFile.open(path, options.csv);
   const fleet = new Fleet();
   const reasons = new ReasonCounters();
   const limits = { ...DEFAULT_LIMITS, metricsPerDevice: Math.max(DEFAULT_LIMITS.metricsPerDevice, file.metrics.length + 1), clockSkewMs: Number.MAX_SAFE_INTEGER };
@@ -190,7 +192,7 @@ class Results {
 }
 
 async function writeScores(path: string, out: string, results: Results, options: BacktestOptions): Promise<number> {
-  const file = await CsvFile.open(path);
+  const file = await CsvFile.open(path, options.csv);
   const metrics = file.metrics.map(cell);
   const stream = createWriteStream(out);
   const failed = once(stream, 'error').then(([error]) => { throw new GruardError('FILE_UNREADABLE', `${out}: ${messageOf(error)}`); });

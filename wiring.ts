@@ -161,7 +161,7 @@ export function apiOptionsOf(config: Config, live: LiveTokens): ApiOptions {
   const a = config.api;
   if (!isLoopback(a.host) && a.token === '' && live.current().length === 0) throw new GruardError('TOKEN_REQUIRED', `api.host is ${a.host}, and there is no token: anybody there could read and send`);
   return {
-    host: a.host, port: a.port, allowedHosts: a.allowed_hosts, streams: a.streams, requestsPerSecond: a.requests_per_second,
+    host: a.host, port: a.port, allowedHosts: a.allowed_hosts, streams: a.streams, requestsPerSecond: a.requests_per_second, pageItems: a.page_items, querySpanDays: a.query_span_days,
     payloadBytes: config.limits.payload_bytes,
     tls: tlsOf(a.tls_cert_file, a.tls_key_file, 'api'),
     liveTokens: () => live.current(), tokenRequired: live.exist || !isLoopback(a.host),

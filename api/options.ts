@@ -22,6 +22,10 @@ export interface ApiOptions {
   streams?: number;
   /** Unsent bytes a stream may have before it is dropped. */
   streamBufferBytes?: number;
+  /** Items of a page at the most. */
+  pageItems?: number;
+  /** Days between start and end of a query at the most. */
+  querySpanDays?: number;
   /** Requests a client address may send. */
   requestsPerSecond?: number;
   /** Of a request body, as sent and after decompression. */
@@ -56,6 +60,8 @@ export function resolveOptions(options: ApiOptions): ResolvedOptions {
     allowedHosts: [],
     streams: 200,
     streamBufferBytes: 1_048_576,
+    pageItems: 1000,
+    querySpanDays: 36_500,
     requestsPerSecond: 2000,
     payloadBytes: DEFAULT_LIMITS.payloadBytes,
     requestTimeoutMs: 30_000,

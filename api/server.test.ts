@@ -69,6 +69,26 @@ describe('POST /v1/readings', () => {
   });
 });
 
+describe('limits', () => {
+  it('on pages and spans are settings; what is refused is counted by its code', async () => {
+    start({ pageItems: 3, querySpanDays: 2, streams: 1 });
+    const page = (await get('/v1/devices?limit=1000')).json();
+    expect(page.items).toHaveLength(3);
+    expect((await get(`/v1/devices?limit=1000&cursor=${encodeURIComponent(page.next_cursor)}`)).json().items).toHaveLength(3);
+    const day = 86_400_000;
+    const series = (start: number, end?: number) => get(`/v1/devices/pump-001/series/flow?start=${start}${end === undefined ? '' : `&end=${end}`}`);
+    expect((await series(NOW - 2 * day, NOW)).statusCode).toBe(200);
+    expect((await series(NOW - 2 * day - 1, NOW)).json()).toMatchObject({ status: 400, code: 'QUERY_TOO_WIDE', detail: expect.stringContaining('2 days') });
+    expect((await series(0)).json()).toMatchObject({ code: 'QUERY_TOO_WIDE' });
+    expect((await get(`/v1/anomalies?start=0&end=${NOW}`)).json()).toMatchObject({ code: 'QUERY_TOO_WIDE' });
+    expect((await get(`/v1/export?start=0&end=${NOW}`)).json()).toMatchObject({ code: 'QUERY_TOO_WIDE' });
+    expect((await get('/v1/nothing')).statusCode).toBe(404);
+    const metrics = (await get('/metrics')).body;
+    expect(metrics).toContain('gruard_api_refused_total{code="query_too_wide"} 4');
+    expect(metrics).toContain('gruard_api_refused_total{code="not_found"} 1');
+  });
+});
+
 describe('devices', () => {
   it('lists in pages, with search, status and tags', async () => {
     start({}, 8);

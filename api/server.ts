@@ -7,6 +7,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
 import { GruardError, messageOf } from '../core/errors.js';
 import type { GruardService } from '../core/service.js';
+import { Refusals } from './limits.js';
 import { authorize, guardBrowsers, TokenCheck } from './auth.js';
 import { resolveOptions, type ApiOptions, type ResolvedOptions } from './options.js';
 import { endWithProblem, problemOf, sendProblem } from './problem.js';
@@ -35,7 +36,10 @@ export function buildServer(service: GruardService, given: ApiOptions): FastifyI
   const server = createServer(options);
   const tokens = new TokenCheck(options);
 
+  const refusals = new Refusals();
+
   server.setErrorHandler((error, request, reply) => {
+    refusals.count(problemOf(error).code);
     if (problemOf(error).status === 500) options.onError?.(error, { method: request.method, url: request.url });
     return sendProblem(error, request, reply);
   });
@@ -73,13 +77,21 @@ export function buildServer(service: GruardService, given: ApiOptions): FastifyI
     errorResponseBuilder: (_request, context) => new GruardError('RATE_LIMITED', `More than ${context.max} requests a second from this address.`),
   });
   server.after(() => {
-    server.setNotFoundHandler({ preHandler: server.rateLimit() }, (request, reply) =>
-      sendProblem(new GruardError('NOT_FOUND', `There is nothing at ${request.method} ${request.url.split('?')[0]}.`), request, reply));
+    server.setNotFoundHandler({ preHandler: server.rateLimit() }, (request, reply) => {
+      refusals.count('NOT_FOUND');
+      return sendProblem(new GruardError('NOT_FOUND', `There is nothing at ${request.method} ${request.url.split('?')[0]}.`), request, reply);
+    });
+  });
+  // Before a handler sees it; a client that asks for more gets a page of what there may be, and a cursor for the rest.
+  server.addHook('preHandler', (request, _reply, done) => {
+    const query = request.query as { limit?: number };
+    if (typeof query.limit === 'number') query.limit = Math.min(query.limit, options.pageItems);
+    done();
   });
   registerDocs(server, tokens.required);
   for (const routes of [readingsRoutes, devicesRoutes, anomaliesRoutes, verdictsRoutes, streamRoutes, exportRoutes, pageRoutes]) registerScope(server, routes, service, options);
   // In the outermost scope: it times the answers of all routes.
-  server.register(async (api) => fleetRoutes(api.withTypeProvider<TypeBoxTypeProvider>(), service, options));
+  server.register(async (api) => fleetRoutes(api.withTypeProvider<TypeBoxTypeProvider>(), service, options, refusals));
   return server;
 }
 

@@ -73,6 +73,8 @@ export const configSchema = Type.Object({
     streams: integer(200, 'Open /v1/stream connections at the most.', 1, 100_000),
     tls_cert_file: text('', 'Certificate of the API and the page (PEM, with its chain); empty: plain HTTP.'),
     tls_key_file: text('', 'Key of that certificate (PEM).'),
+    page_items: integer(1000, 'Items of a page of a list at the most, however many are asked for.', 1, 1000),
+    query_span_days: integer(36_500, 'Days between start and end of a query at the most.', 1, 36_500),
     requests_per_second: integer(2000, 'Requests a client address may send; more is answered 429.', 1, 1_000_000),
   }),
 
@@ -148,6 +150,7 @@ export const configSchema = Type.Object({
     tags: integer(DEFAULT_LIMITS.tags, 'Tags of a device.', 0, 256),
     topic_levels: integer(DEFAULT_LIMITS.topicLevels, 'Levels of an MQTT topic.', 1, 256),
     clock_skew_ms: integer(DEFAULT_LIMITS.clockSkewMs, 'How far ahead of now a timestamp may be.', 0, 3650 * DAY_MS),
+    csv_line_bytes: integer(1_048_576, 'A line of a CSV file (backtest, replay).', 64, 64 * MIB),
     dead_letters: integer(10_000, 'Dead letters kept; the oldest go first.', 0, 10_000_000),
   }),
 

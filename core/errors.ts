@@ -25,6 +25,7 @@ export const ERRORS = {
   NOT_FOUND: { status: 404, next: 'Check the name; the lists are at /v1/devices and /v1/anomalies.' },
   REQUEST_INVALID: { status: 400, next: 'Mend the field named in `detail`; /docs describes every field.' },
   PAYLOAD_TOO_LARGE: { status: 413, next: 'Send smaller batches, or raise limits.payload_bytes.' },
+  QUERY_TOO_WIDE: { status: 400, next: 'Ask for less at once, or raise api.query_span_days.' },
   UNSUPPORTED_MEDIA: { status: 415, next: 'Send application/json or text/plain (line protocol).' },
   BUSY: { status: 429, next: 'Wait for the time in Retry-After and send the same request again: nothing of it was taken.' },
   SHUTTING_DOWN: { status: 503, next: 'Send the same request again when gruard is back: nothing of it was taken.' },

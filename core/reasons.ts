@@ -7,6 +7,7 @@ export const REASONS = {
   not_finite: 'a value is NaN or infinite, or too large for a double',
   timestamp_invalid: 'the timestamp cannot be read',
   timestamp_skewed: 'the timestamp is further from now than limits.clock_skew_ms allows',
+  too_many_topic_levels: 'the topic has more levels than limits.topic_levels',
   name_too_long: 'a name is longer than limits.name_bytes',
   name_invalid: 'a name is empty, reserved or holds control characters',
   payload_too_large: 'the payload is larger than limits.payload_bytes',

@@ -1,19 +1,18 @@
 import { GruardError } from '../../core/errors.js';
+import { rangeOf } from '../limits.js';
 import * as present from '../present.js';
 import { AnomalyEvent, EventFilter, EventRef, Feedback, listOf, problems } from '../schemas.js';
-import { parseTime } from '../time.js';
 import type { Routes } from './route.js';
 
 const tags = ['anomalies'];
 
-export const anomaliesRoutes: Routes = (api, service) => {
+export const anomaliesRoutes: Routes = (api, service, options) => {
   api.get('/v1/anomalies', {
     config: { scope: 'read' },
     schema: { tags, summary: 'List anomaly events, the newest first', querystring: EventFilter, response: { 200: listOf(AnomalyEvent), ...problems } },
   }, async ({ query }) => {
     const { device, metric, severity, state, limit, cursor } = query;
-    const startMs = query.start === undefined ? undefined : parseTime(query.start, 'start');
-    const endMs = query.end === undefined ? undefined : parseTime(query.end, 'end');
+    const { startMs, endMs } = rangeOf(query, options);
     return present.page(await service.results.queryEvents({ device, metric, startMs, endMs, severity, state, limit, cursor }), present.anomaly);
   });
 

@@ -1,13 +1,13 @@
 import { GruardError } from '../../core/errors.js';
+import { rangeOf } from '../limits.js';
 import * as present from '../present.js';
 import { Device, DeviceDetail, DeviceFilter, DeviceRef, DeviceRefQuery, listOf, Point, problems, SeriesFilter, SeriesRef } from '../schemas.js';
-import { parseTime } from '../time.js';
 import { noSuchDevice, type Routes } from './route.js';
 
 const TAG = 'tag.';
 const tags = ['devices'];
 
-export const devicesRoutes: Routes = (api, service) => {
+export const devicesRoutes: Routes = (api, service, options) => {
   api.get('/v1/devices', {
     config: { scope: 'read' },
     schema: { tags, summary: 'List devices', description: '`tag.NAME=VALUE` keeps the devices that carry the tag.', querystring: DeviceFilter, response: { 200: listOf(Device), ...problems } },
@@ -47,8 +47,7 @@ export const devicesRoutes: Routes = (api, service) => {
     },
   }, async ({ params, query }) => {
     const { limit, cursor, order } = query;
-    const startMs = query.start === undefined ? undefined : parseTime(query.start, 'start');
-    const endMs = query.end === undefined ? undefined : parseTime(query.end, 'end');
+    const { startMs, endMs } = rangeOf(query, options);
     const device = query.name ?? params.id;
     const metric = query.metric ?? params.metric;
     const descending = order === undefined ? undefined : order === 'desc';

@@ -1,13 +1,13 @@
 import type { Readable } from 'node:stream';
 import Type from 'typebox';
+import { rangeOf } from '../limits.js';
 import { ExportFilter, problems } from '../schemas.js';
-import { parseTime } from '../time.js';
 import type { Routes } from './route.js';
 
 const TYPE = { csv: 'text/csv; charset=utf-8', parquet: 'application/vnd.apache.parquet' } as const;
 
 /** Readings as a file: the bytes are streamed as the client takes them, so an answer of any size costs no memory. */
-export const exportRoutes: Routes = (api, service) => {
+export const exportRoutes: Routes = (api, service, options) => {
   api.get('/v1/export', {
     exposeHeadRoute: false,
     config: { scope: 'read' },
@@ -17,10 +17,10 @@ export const exportRoutes: Routes = (api, service) => {
         + 'The header `gruard-rows` has the rows, where they are known beforehand.',
     },
   }, async (request, reply) => {
-    const { format, device, metric, start, end } = request.query;
+    const { format, device, metric } = request.query;
     const gone = new AbortController();
     reply.raw.once('close', () => gone.abort());
-    const query = { format, device, metric, startMs: start === undefined ? undefined : parseTime(start, 'start'), endMs: end === undefined ? undefined : parseTime(end, 'end') };
+    const query = { format, device, metric, ...rangeOf(request.query, options) };
     const { stream, rows } = await service.exportReadings(query, gone.signal).catch((thrown: unknown) => {
       // Nobody is there to be answered; that it was broken off is no fault.
       if (gone.signal.aborted) reply.hijack();

@@ -2,10 +2,13 @@ import { callerOf, TokenCheck } from '../auth.js';
 import { ProcessMetrics, expose } from '../metrics.js';
 import * as present from '../present.js';
 import { DeadLetter, DeadLetterFilter, Health, listOf, Overview, problems } from '../schemas.js';
-import type { Routes } from './route.js';
+import type { GruardService } from '../../core/service.js';
+import type { Refusals } from '../limits.js';
+import type { ResolvedOptions } from '../options.js';
+import type { Api } from './route.js';
 
 /** The fleet and gruard itself at a glance. */
-export const fleetRoutes: Routes = (api, service, options) => {
+export const fleetRoutes = (api: Api, service: GruardService, options: ResolvedOptions, refusals: Refusals): void => {
   const tokens = new TokenCheck(options);
   const metrics = new ProcessMetrics();
   api.addHook('onResponse', (request, reply, done) => {
@@ -37,5 +40,5 @@ export const fleetRoutes: Routes = (api, service, options) => {
   api.get('/metrics', {
     config: { scope: 'read' },
     schema: { tags: ['fleet'], summary: 'Prometheus metrics', produces: ['text/plain'], response: { 200: { type: 'string' } } },
-  }, async (_request, reply) => reply.type('text/plain; version=0.0.4; charset=utf-8').send(expose(service.measures()) + (await metrics.text())));
+  }, async (_request, reply) => reply.type('text/plain; version=0.0.4; charset=utf-8').send(expose([...service.measures(), refusals.measure()]) + (await metrics.text())));
 };

@@ -125,7 +125,7 @@ describe('limits and hostile payloads', () => {
 
   it('refuses payloads and topics that are too large', () => {
     expect(decode('x/d', `{"x":1${' '.repeat(200)}}`, { limits: { payloadBytes: 100 } })).toMatchObject({ messages: [], reasons: { payload_too_large: 1 } });
-    expect(decode('a/b/c/d', '1', { limits: { topicLevels: 3 } })).toMatchObject({ messages: [], reasons: { name_too_long: 1 } });
+    expect(decode('a/b/c/d', '1', { limits: { topicLevels: 3 } })).toMatchObject({ messages: [], reasons: { too_many_topic_levels: 1 } });
   });
 
   it('hands NaN and Infinity of loose encoders on, to be refused one by one, and keeps the rest', () => {

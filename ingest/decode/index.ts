@@ -47,7 +47,7 @@ export class Decoder {
     if (payload[0] === 0xef && payload[1] === 0xbb && payload[2] === 0xbf) payload = payload.subarray(3); // a byte order mark
     const route = this.#topics.route(topic);
     if (route.levels > this.#limits.topicLevels) {
-      this.#intake.refuse('name_too_long', `the topic has ${route.levels} levels`);
+      this.#intake.refuse('too_many_topic_levels', `the topic has ${route.levels} levels`);
       return;
     }
     if (route.excluded) {
