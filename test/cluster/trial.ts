@@ -26,6 +26,8 @@ export interface TrialOptions {
   kafkaVersion?: string;
   /** Where the logs of the workers go. */
   logFile?: string;
+  /** Workers are those of `npm run build`. */
+  built?: boolean;
   seed: number;
   progress?: (line: string) => void;
 }
@@ -70,7 +72,7 @@ export async function clusterTrial(options: TrialOptions): Promise<TrialReport> 
     time: 'event', model: { backend: 'wasm' }, store: { kind: 'influxdb', retention_days: 0, influxdb: { url: influxd.url } },
     kafka: { brokers: [server.broker], topics: [TOPICS.input], dead_letter_topic: TOPICS.dead },
     cluster: { session_timeout_ms: options.sessionTimeoutMs, snapshot_messages: options.snapshotMessages, snapshot_interval_ms: 30_000, view: false },
-  }, options.logFile);
+  }, options.logFile, options.built);
   try {
     return await run(server, influxd, workers, options);
   } finally {
