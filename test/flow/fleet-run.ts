@@ -40,7 +40,7 @@ export async function runFleet(): Promise<FleetRun> {
     if (gruard) rmSync(gruard.dataDir, { recursive: true, force: true });
   };
   try {
-    gruard = await startGruard({ time: 'event', 'store.kind': 'influxdb', 'store.retention_days': 0, 'store.influxdb.url': influxd.url });
+    gruard = await startGruard({ 'alerts.sinks': [{ kind: 'log', name: 'control-room' }], time: 'event', 'store.kind': 'influxdb', 'store.retention_days': 0, 'store.influxdb.url': influxd.url });
     await fill(gruard, influxd);
   } catch (thrown) {
     await close();
