@@ -15,7 +15,8 @@ const LONG_SQUARE = BLOCK + 6; // slow mean of y' P y of LONG
 const TAIL = BLOCK + 7; // slow mean of the surprise over that of a normal distribution, at least 1
 const HABIT = BLOCK + 8; // surprise that states of this device have shown before
 const PEAK = BLOCK + 9; // the most surprising sweep of the open state
-export const SERIES_WORDS = BLOCK + 10;
+const TOLD = BLOCK + 10; // how surprising it was when its parts were looked at last
+export const SERIES_WORDS = BLOCK + 11;
 
 export const NORMAL = 0;
 const SHIFTED = 1;
@@ -42,8 +43,10 @@ const LEFT = 0.4;
 const LEFT_BESIDES = 0.1;
 const PART_RATE = 1 / 50;
 const MOST_PARTS = 6;
-/** Below this many standard deviations a metric by itself is as usual. */
-const USUAL_SIGMAS = 3;
+/** A state that is so much more surprising than when its parts were named has other parts, or shows them better. */
+const GROWTH = 1.5;
+/** Ties are what broke where the metrics, each by itself, are less surprising than this share of what they are together. */
+const APART = 0.4;
 const HABIT_SHARE = 1 / 3;
 const HABIT_SWEEPS = 1000;
 const HABIT_DECAY = 1 / 10_000;
@@ -62,7 +65,7 @@ export class Block {
   /** Surprise over what it takes to open. */
   score = 0;
   opened = false;
-  /** Whether the parts changed: the state grew since it opened. */
+  /** Whether the parts were looked at again: the state may have grown since it opened. */
   grew = false;
   untied = false;
   /** [m] share of each metric in what is explained; valid after `opened` or `grew`. */
@@ -122,7 +125,7 @@ export class Block {
     if (open) return this.#follow(q, freedom, surprise, needed);
     if (ints[at + REST] > 0) return this.#settle(besides, needed);
     this.score = sweeps > FROM_SWEEPS ? surprise / bar : 0;
-    if (this.score > 1) return this.#open(besides >= longer ? this.#y : this.#long, surprise);
+    if (this.score > 1) return besides >= longer ? this.#open(this.#y, 1, freedom, surprise) : this.#open(this.#long, m / unit, freedom, surprise);
     const n = sweeps - 2 * SOLVE_SWEEPS + 1;
     const rate = Math.max(1 / n, SLOWEST);
     const limit = n < 50 ? Infinity : 9 * unit;
@@ -134,7 +137,7 @@ export class Block {
   /** Ends the state; with `accept` the present is the normal, and how the metrics go together is learned anew. Otherwise it takes more than this to open again. */
   close(accept: boolean): void {
     const [s, ints, at] = [this.#s[0], this.#ints[0], this.#at[0]];
-    if (ints[at + STATE] !== NORMAL && !accept && s[at + PEAK] > s[at + HABIT]) s[at + HABIT] = s[at + PEAK];
+    if (!accept && s[at + PEAK] > s[at + HABIT]) s[at + HABIT] = s[at + PEAK];
     this.#end();
     if (!accept) return;
     if (ints[at + SWEEPS] > START_READINGS) ints[at + SWEEPS] = START_READINGS;
@@ -192,33 +195,30 @@ export class Block {
     }
   }
 
-  #open(y: Float64Array, surprise: number): void {
+  #open(y: Float64Array, unit: number, freedom: number, surprise: number): void {
     const [s, ints, at] = [this.#s[0], this.#ints[0], this.#at[0]];
     this.opened = true;
-    this.untied = this.#takeParts(y) < USUAL_SIGMAS;
-    if (this.untied) this.#againstOthers(y);
-    ints[at + STATE] = this.untied ? UNTIED : SHIFTED;
+    this.#name(y, unit, freedom, surprise);
     ints[at + SINCE] = ints[at + CALM] = ints[at + FAR] = 0;
-    s[at + PEAK] = surprise;
+    s[at + PEAK] = s[at + TOLD] = surprise;
   }
 
-  /** Which metrics take part, in what direction. Returns the deviations of the one that is furthest off by itself. */
-  #takeParts(y: Float64Array): number {
+  /** Which metrics take part, in what direction; and whether it takes their correlations to see it. */
+  #name(y: Float64Array, unit: number, freedom: number, surprise: number): void {
     const m = this.#m;
-    let furthest = 0;
-    const parts = blame(this.#precision, y, m, MOST_PARTS, this.gains);
-    this.grew = false;
-    for (let i = 0; i < m && parts > 0; i++) {
+    let apart = 0;
+    for (let i = 0; i < m; i++) apart += unit * y[i] * y[i];
+    this.untied = surpriseOf(apart, m, freedom) < APART * surprise;
+    this.#ints[0][this.#at[0] + STATE] = this.untied ? UNTIED : SHIFTED;
+    blame(this.#precision, y, m, MOST_PARTS, this.gains);
+    for (let i = 0; i < m; i++) {
       if (this.gains[i] <= 0) continue;
-      const far = y[i] < 0 ? -y[i] : y[i];
-      if (far > furthest) furthest = far;
       const [s, at] = [this.#s[i], this.#at[i]];
       this.offs[i] = y[i] / s[at + SCALE];
       if (s[at + PART] !== 0) continue;
       s[at + PART] = this.#y[i] !== 0 ? this.#y[i] / s[at + SCALE] : 1e-9;
-      this.grew = true;
     }
-    return furthest;
+    if (this.untied) this.#againstOthers(y);
   }
 
   #againstOthers(y: Float64Array): void {
@@ -245,7 +245,11 @@ export class Block {
         this.#s[i][word] += rate * (this.#s[i][this.#at[i] + FAST] - this.#s[i][this.#at[i] + SLOW] - this.#s[i][word]);
         if (this.#s[i][word] === 0) this.#s[i][word] = 1e-9;
       }
-      if (since === 16 || since === 64) this.#takeParts(this.#y);
+      if (surprise > GROWTH * s[at + TOLD]) {
+        this.#name(this.#y, 1, freedom, surprise);
+        s[at + TOLD] = surprise;
+        this.grew = true;
+      }
     }
     for (let i = 0; i < m; i++) this.#y[i] -= left * this.#part[i];
     const besides = bilinear(this.#precision, this.#y, this.#y, m);

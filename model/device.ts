@@ -19,6 +19,9 @@ const OPEN = 1;
 const ENDED = 2;
 const LASTING = 4;
 
+/** States are counted, not readings: a device that is read more often than this does not have more of them. */
+const LEAST_PERIOD_MS = 10_000;
+
 /**
  * The pass over a batch in the order of its rows, message by message: alarms become events, metrics are judged together,
  * and a device of several metrics gets its row `*`.
@@ -126,7 +129,7 @@ export class DeviceJudge {
     const s = this.#wide.floats[this.#wide.page(device.slot)];
     const at = this.#wide.at(device.slot);
     const periodMs = this.health.periodMs(device) * this.joint.messagesASweep(device);
-    const found = this.joint.judge(device, thresholdAt(periodMs));
+    const found = this.joint.judge(device, thresholdAt(Math.max(LEAST_PERIOD_MS, periodMs)));
     const told = found.opened ? !this.#policies.inMaintenance(device.name, atMs) : found.grew && this.events.holds(device.id, DEVICE_METRIC);
     if (told) this.events.alarm(device, jointAlarm(found, atMs), periodMs);
     else if (this.joint.isOpen(device)) this.events.continued(device, DEVICE_METRIC, atMs, null);

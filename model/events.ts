@@ -4,6 +4,7 @@ import type { AnomalyEvent, AnomalyKind, Severity } from '../core/event.js';
 import type { Device, Fleet } from '../core/fleet.js';
 import type { DocumentPart } from '../core/state.js';
 import { Incidents } from './incident.js';
+import { hasPart, shares, takePart, type Part } from './parts.js';
 import type { DetectorSettings } from './settings.js';
 
 /** One alarm on a metric of a device (or on the device as a whole). */
@@ -33,8 +34,7 @@ interface Member {
 interface Kept {
   event: AnomalyEvent;
   members: Member[];
-  /** The metrics that take part, with the most that each did, as a score. */
-  parts: { metric: string; part: number }[];
+  parts: Part[];
   /** Alarms on other metrics of the device join until then. */
   joinUntilMs: number;
   /** Readings at which it is reported again. */
@@ -214,7 +214,7 @@ export class Events implements DocumentPart {
       event, members: [{ metric: alarm.metric, open: true, peak: alarm.score, channel: alarm.channel }],
       parts: [], joinUntilMs: alarm.atMs + JOIN_PERIODS * periodMs, nextUpdate: 16, toldPeak: alarm.score,
     };
-    takePart(kept, alarm);
+    takePart(kept.parts, alarm);
     event.metrics = shares(kept.parts);
     mine.open.push(kept);
     this.#deviceOf.set(event.id, device.id);
@@ -226,7 +226,7 @@ export class Events implements DocumentPart {
   #join(kept: Kept, alarm: Alarm): void {
     const { event } = kept;
     let member = kept.members.find((m) => m.metric === alarm.metric);
-    const before = { kind: event.kind, metrics: event.metrics.length };
+    const before = newsOf(event);
     if (!member) kept.members.push((member = { metric: alarm.metric, open: true, peak: 0, channel: alarm.channel }));
     member.open = true;
     member.peak = Math.max(member.peak, alarm.score);
@@ -238,12 +238,12 @@ export class Events implements DocumentPart {
         reason: kept.members.length > 1 && alarm.metric !== DEVICE_METRIC ? `${alarm.metric}: ${alarm.reason}` : alarm.reason,
       });
     }
-    takePart(kept, alarm);
+    takePart(kept.parts, alarm);
     event.metrics = shares(kept.parts);
-    // What began as a reading out of line turned out to be the device's state.
-    if (event.kind === 'spike' && alarm.metric === DEVICE_METRIC) event.kind = alarm.kind;
+    // What began as a reading out of line, or a tie, turned out to be the device's state.
+    if (alarm.metric === DEVICE_METRIC && (event.kind === 'spike' || event.kind === 'correlation')) event.kind = alarm.kind;
     event.severity = severityOf(event);
-    if (event.metrics.length > before.metrics || event.kind !== before.kind || event.peakScore >= GROWTH * kept.toldPeak) this.#tell(kept);
+    if (newsOf(event) !== before || event.peakScore >= GROWTH * kept.toldPeak) this.#tell(kept);
   }
 
   #resolve(mine: DeviceEvents, kept: Kept, atMs: number): void {
@@ -276,25 +276,13 @@ function severityOf(event: AnomalyEvent): Severity {
   return event.peakScore >= 1.15 || lasts || event.metrics.length > 1 ? 'warning' : 'info';
 }
 
+/** What makes an alarm on an event that is open news. */
+function newsOf({ kind, metrics }: AnomalyEvent): string {
+  return JSON.stringify([kind, ...metrics.map(({ metric }) => metric)]);
+}
+
 /** Whether an alarm belongs to an event that is open for longer: the device's state is abnormal because of this metric, or this is what its state turns out to be. */
 function sameFault({ parts, members }: Kept, alarm: Alarm): boolean {
-  const known = (metric: string): boolean => parts.some((one) => one.metric === metric);
-  if (alarm.metric === DEVICE_METRIC) return alarm.with?.some(({ metric }) => known(metric)) ?? false;
-  return known(alarm.metric) && members.some((m) => m.open && m.metric === DEVICE_METRIC);
-}
-
-function takePart({ parts }: Kept, alarm: Alarm): void {
-  for (const { metric, contribution } of alarm.with ?? [{ metric: alarm.metric, contribution: 1 }]) {
-    const part = contribution * alarm.score;
-    const one = parts.find((other) => other.metric === metric);
-    if (!one) parts.push({ metric, part });
-    else if (part > one.part) one.part = part;
-  }
-}
-
-/** Largest first. */
-function shares(parts: Kept['parts']): { metric: string; contribution: number }[] {
-  const total = parts.reduce((sum, { part }) => sum + part, 0) || 1;
-  return parts.map(({ metric, part }) => ({ metric, contribution: Math.round((1000 * part) / total) / 1000 }))
-    .sort((a, b) => b.contribution - a.contribution || (a.metric < b.metric ? -1 : 1));
+  if (alarm.metric === DEVICE_METRIC) return alarm.with?.some(({ metric }) => hasPart(parts, metric)) ?? false;
+  return hasPart(parts, alarm.metric) && members.some((m) => m.open && m.metric === DEVICE_METRIC);
 }

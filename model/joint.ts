@@ -19,10 +19,11 @@ const DEVICE_WORDS = 8;
 /** A metric that was missing is expected again after so many sweeps. */
 const EXPECT_AGAIN = 64;
 /** Surprise that it takes to open, over the log odds that a series of the device would need. */
-const NEEDED = 0.5;
+const NEEDED = 0.6;
 const NAMED = 6;
 
-export interface Part {
+/** A metric that takes part. */
+export interface Share {
   metric: string;
   contribution: number;
   /** From its normal or, for ties, from what the other metrics say of it; in the metric's unit. */
@@ -35,9 +36,9 @@ export interface JointFinding {
   score: number;
   kind: 'correlation' | 'shift';
   /** The metrics that take part, the most telling first, with their share and how far off they are. */
-  metrics: Part[];
+  metrics: Share[];
   opened: boolean;
-  /** More metrics take part than when it opened. */
+  /** It is open and the metrics that take part were looked at again. */
   grew: boolean;
   closed: boolean;
 }
@@ -163,9 +164,9 @@ export class Joint {
     return true;
   }
 
-  #parts(device: Device, star: number, first: number, m: number): Part[] {
+  #parts(device: Device, star: number, first: number, m: number): Share[] {
     const { gains, offs } = this.#block;
-    const all: Part[] = [];
+    const all: Share[] = [];
     let sum = 0;
     for (let i = 0; i < m; i++) sum += gains[i];
     for (let i = 0; i < m; i++) {

@@ -1,0 +1,153 @@
+import { describe, expect, it } from 'vitest';
+import type { AnomalyEvent } from '../core/event.js';
+import { Bench, noise, PERIOD_MS } from '../test/fed-device.js';
+
+/** Metrics of one hidden course, each with noise of its own; `shape` changes what is sent. */
+function together(bench: Bench, rounds: number, draw: () => number, metrics: number, shape: (m: number, x: number) => number = (_m, x) => x, apart = false): void {
+  for (let k = 0; k < rounds; k++) {
+    const t = bench.whole.length / (apart ? metrics : 1);
+    const course = Math.sin(t / 15) + 0.6 * Math.sin(t / 4.3 + 1);
+    const values = Array.from({ length: metrics }, (_, m): [string, number] => [`m${m}`, 10 * m + (m + 1) * shape(m, course + 0.15 * draw())]);
+    if (!apart) bench.feed(Object.fromEntries(values));
+    else for (const [metric, value] of values) bench.feed({ [metric]: value }, 'pump', PERIOD_MS / metrics);
+  }
+}
+
+/** Metrics that have nothing in common. */
+function alone(bench: Bench, rounds: number, draw: () => number, metrics: number, level: (m: number, k: number) => number = () => 0): void {
+  for (let k = 0; k < rounds; k++) bench.feed(Object.fromEntries(Array.from({ length: metrics }, (_, m) => [`m${m}`, level(m, k) + draw()])));
+}
+
+const since = (bench: Bench, atMs: number): AnomalyEvent[] => [...bench.events.values()].filter((event) => event.openedMs > atMs);
+/** Events that the device as a whole began. */
+const ofDevice = (bench: Bench, atMs = 0): number => since(bench, atMs).filter((event) => event.metric === '*').length;
+
+describe('a tie that breaks', () => {
+  it.each([['in one message', false], ['in a message a metric', true]])('is found where metrics come %s, and names the metric that left', (_, apart) => {
+    const first = Array.from({ length: 8 }, (__, seed) => {
+      const bench = new Bench();
+      const draw = noise(200 + seed);
+      together(bench, 1500, draw, 5, undefined, apart);
+      const broken = seed % 5;
+      const fromMs = bench.nowMs;
+      // The mirror image of the course: each value is one that was there a thousand times.
+      together(bench, 120, draw, 5, (m, x) => (m === broken ? -x : x), apart);
+      const found = since(bench, fromMs).find((event) => event.kind === 'correlation');
+      return found?.metrics[0].metric === `m${broken}`;
+    });
+    expect(first.filter(Boolean).length).toBeGreaterThanOrEqual(7);
+  });
+
+  it('says by how much, and that they do not go together', () => {
+    const bench = new Bench();
+    const draw = noise(31);
+    together(bench, 1500, draw, 4);
+    const fromMs = bench.nowMs;
+    together(bench, 120, draw, 4, (m, x) => (m === 1 ? -x : x));
+    expect(since(bench, fromMs)[0].reason).toMatch(/^m1 \d+\.\d+ (below|above) what the other metrics say of it; they do not go together as before$/);
+  });
+
+  it('is found between metrics of a device that has hundreds', () => {
+    const bench = new Bench();
+    const draw = noise(32);
+    const feed = (rounds: number, broken: boolean): void => {
+      for (let k = 0; k < rounds; k++) {
+        const course = Math.sin(bench.whole.length / 9);
+        const values: Record<string, number> = {};
+        for (let m = 0; m < 60; m++) values[`m${m}`] = m >= 40 && m < 43 ? (broken && m === 41 ? -1 : 1) * course + 0.1 * draw() : draw();
+        bench.feed(values);
+      }
+    };
+    feed(600, false);
+    const fromMs = bench.nowMs;
+    feed(60, true);
+    expect(since(bench, fromMs).find((event) => event.kind === 'correlation')?.metrics[0].metric).toBe('m41');
+  });
+});
+
+describe('a state that lasts', () => {
+  it('is one event from its slow beginning to its end, with the metrics in the order of their part', () => {
+    const bench = new Bench();
+    const draw = noise(33);
+    alone(bench, 1000, draw, 6);
+    const fromMs = bench.nowMs;
+    // A leak: over 100 readings three metrics move off, one further than the others, none as far as a single reading may be.
+    const leak = [0, 2.6, 0, -1.6, 0, 1];
+    alone(bench, 400, draw, 6, (m, k) => leak[m] * Math.min(1, k / 100));
+    const events = since(bench, fromMs);
+    expect(events.map(({ metric, kind, state }) => ({ metric, kind, state }))).toEqual([{ metric: '*', kind: 'shift', state: 'open' }]);
+    expect(events[0].metrics.slice(0, 2).map((part) => part.metric)).toEqual(['m1', 'm3']);
+    expect(events[0].metrics.map((part) => part.contribution)).toEqual([...events[0].metrics.map((part) => part.contribution)].sort((a, b) => b - a));
+    const covered = bench.whole.slice(1100, 1400).filter((row) => row.inEvent).length;
+    expect(covered).toBeGreaterThan(285);
+    alone(bench, 60, draw, 6);
+    const [event] = since(bench, fromMs);
+    expect(event.state).toBe('resolved');
+    expect((event.resolvedMs! - fromMs) / PERIOD_MS - 400).toBeLessThan(40);
+    alone(bench, 300, draw, 6);
+    expect(ofDevice(bench, fromMs)).toBe(1);
+  });
+
+  it('is still open after ten times the 150 readings in which its normal adapts, and accepting it ends it at once and for good', () => {
+    const bench = new Bench();
+    const draw = noise(34);
+    alone(bench, 1000, draw, 5);
+    const off = (m: number): number => (m < 3 ? 1.8 : 0);
+    alone(bench, 1600, draw, 5, off);
+    expect(bench.open).toMatchObject([{ metric: '*', kind: 'shift' }]);
+    expect(bench.whole.slice(1060, 2600).every((row) => row.inEvent)).toBe(true);
+    bench.control({ kind: 'feedback', eventId: bench.open[0].id, verdict: 'accept', atMs: bench.nowMs, by: 'test' });
+    expect(bench.open).toHaveLength(0);
+    const acceptedMs = bench.nowMs;
+    alone(bench, 600, draw, 5, off);
+    expect(ofDevice(bench, acceptedMs)).toBe(0);
+    // What was the normal is now a state of its own.
+    const backMs = bench.nowMs;
+    alone(bench, 100, draw, 5);
+    expect(ofDevice(bench, backMs)).toBe(1);
+  });
+
+  it('does not open again for what was called a false alarm', () => {
+    const alarmed = (verdict: 'false_alarm' | 'confirm'): number => {
+      const bench = new Bench();
+      const draw = noise(35);
+      const swing = (): void => {
+        alone(bench, 120, draw, 4, (m) => (m < 2 ? 1.5 : 0));
+        alone(bench, 300, draw, 4);
+      };
+      alone(bench, 1000, draw, 4);
+      const fromMs = bench.nowMs;
+      swing();
+      for (const event of since(bench, fromMs)) bench.control({ kind: 'feedback', eventId: event.id, verdict, atMs: bench.nowMs, by: 'test' });
+      const before = ofDevice(bench);
+      swing();
+      return ofDevice(bench) - before;
+    };
+    expect(alarmed('confirm')).toBeGreaterThan(0);
+    expect(alarmed('false_alarm')).toBe(0);
+  });
+
+  it('becomes a habit after three at most: a machine that is put on every day', () => {
+    const bench = new Bench();
+    const draw = noise(36);
+    alone(bench, 800, draw, 4);
+    const fromMs = bench.nowMs;
+    for (let day = 0; day < 8; day++) {
+      alone(bench, 60, draw, 4, (m) => (m < 3 ? 2.5 : 0));
+      alone(bench, 240, draw, 4);
+    }
+    expect(ofDevice(bench, fromMs)).toBeLessThanOrEqual(3);
+  });
+});
+
+it('keeps quiet on clean devices, of few metrics or many, that go together or not', () => {
+  let opened = 0;
+  for (let seed = 0; seed < 6; seed++) {
+    const bench = new Bench();
+    const draw = noise(300 + seed);
+    if (seed % 2 === 0) together(bench, 2000, draw, 2 + seed);
+    else alone(bench, 2000, draw, 2 + seed);
+    opened += ofDevice(bench);
+  }
+  expect(opened).toBeLessThanOrEqual(1);
+});
