@@ -62,6 +62,9 @@ export function seriesPrefix(device: string, metric: string, tags: Readonly<Reco
 /** The prefixes of a million series would be 100 MB; past this number they are made anew. */
 const MAX_PREFIXES = 200_000;
 
+/** Flags that change what a line says. */
+const UNUSUAL = FLAG.LATE | FLAG.IN_EVENT | FLAG.REVISED;
+
 /** Turns the rows of batches into lines. A number that is not finite is left out; late rows have their value and `revised`, since they were not scored. */
 export class ReadingLines {
   readonly #prefixes = new Map<number, string>();
@@ -80,12 +83,21 @@ export class ReadingLines {
   lineOf(batch: Batch, row: number): string {
     const flags = batch.flags[row];
     const value = batch.value[row];
+    const score = batch.anomalyScore[row];
+    const yhat = batch.yhat[row];
+    const lower = batch.yhatLower[row];
+    const upper = batch.yhatUpper[row];
+    // Nearly every row: all there, and nothing to say of it. One template is a third faster than one a field.
+    if ((flags & UNUSUAL) === 0 && Number.isFinite(value + score + yhat + lower + upper) && Math.abs(batch.timestampMs[row]) <= INFLUX_MAX_MS) {
+      const prefix = this.#prefix(batch.seriesId[row]);
+      if (prefix !== '') return `${prefix}actual=${value},anomaly_score=${score},yhat=${yhat},yhat_lower=${lower},yhat_upper=${upper} ${batch.timestampMs[row]}\n`;
+    }
     let fields = Number.isFinite(value) ? `actual=${value}` : '';
     if ((flags & FLAG.LATE) === 0) {
-      fields = add(fields, 'anomaly_score=', batch.anomalyScore[row]);
-      fields = add(fields, 'yhat=', batch.yhat[row]);
-      fields = add(fields, 'yhat_lower=', batch.yhatLower[row]);
-      fields = add(fields, 'yhat_upper=', batch.yhatUpper[row]);
+      fields = add(fields, 'anomaly_score=', score);
+      fields = add(fields, 'yhat=', yhat);
+      fields = add(fields, 'yhat_lower=', lower);
+      fields = add(fields, 'yhat_upper=', upper);
       if ((flags & FLAG.IN_EVENT) !== 0) fields += fields === '' ? 'in_event=t' : ',in_event=t';
     }
     if ((flags & (FLAG.LATE | FLAG.REVISED)) !== 0 && fields !== '') fields += ',revised=t';
