@@ -72,6 +72,7 @@ function message(i: number, devices: number, metrics: number): { topic: string; 
   return { topic: `plant/line${device % 8}/machine${device}`, payload: `{"timestamp":${START_MS + turn * 10_000}${fields}}` };
 }
 
+const mebibytes = (bytes: number): number => Math.round(bytes / 2 ** 20);
 const median = (numbers: number[]): number => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
 const quantile = (sorted: Float64Array, q: number): number => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
 
@@ -131,7 +132,7 @@ async function latency(seconds: number): Promise<{ p50: number; p99: number; per
 }
 
 /** Memory of gruard with that many series, four a device, each of which has had some readings. */
-async function memory(series: number): Promise<number> {
+async function memory(series: number): Promise<ConsumerFigures> {
   const mosquitto = await Mosquitto.start();
   const publisher = await RawPublisher.connect(mosquitto.port);
   const consumer = await Consumer.start({ kind: 'gruard', url: mosquitto.url, qos: 1 });
@@ -140,7 +141,7 @@ async function memory(series: number): Promise<number> {
   await consumer.end();
   publisher.end();
   await mosquitto.remove();
-  return figures.rssBytes;
+  return figures;
 }
 
 if (mosquittoPath === undefined) {
@@ -179,8 +180,8 @@ if (Number(options.seconds) > 0) {
   Object.assign(result, { durable_p50_ms: p50, durable_p99_ms: p99, latency_readings_per_s: perS });
 }
 if (Number(options.series) > 0) {
-  const rss = await memory(Number(options.series));
-  console.log(`${options.series} series: ${Math.round(rss / 2 ** 20)} MiB resident`);
-  Object.assign(result, { series: Number(options.series), rss_bytes: rss });
+  const { rssBytes, rssBeforeBytes } = await memory(Number(options.series));
+  console.log(`${options.series} series: ${mebibytes(rssBytes)} MiB resident, of which ${mebibytes(rssBeforeBytes)} MiB before gruard was opened (Node, the loader of TypeScript)`);
+  Object.assign(result, { series: Number(options.series), rss_bytes: rssBytes, rss_before_bytes: rssBeforeBytes });
 }
 if (options.json) console.log(jsonLine(result));

@@ -23,6 +23,8 @@ export interface ConsumerFigures {
   mainThreadS: number;
   wallS: number;
   rssBytes: number;
+  /** Before the subscriber was opened: Node, and the loader of TypeScript. */
+  rssBeforeBytes: number;
   /** Batches that the messages made; 0 where there are none. */
   batches: number;
 }
@@ -119,10 +121,11 @@ async function measure(consumer: Consumer, messages: number): Promise<ConsumerFi
   const cpu = process.cpuUsage(cpuBefore);
   return {
     messages: now.messages - before.messages, readings: now.readings - before.readings, batches: now.batches - before.batches,
-    cpuS: (cpu.user + cpu.system) / 1e6, systemS: cpu.system / 1e6, mainThreadS: mainThreadCpuS() - mainBefore, wallS: (performance.now() - startedMs) / 1000, rssBytes: process.memoryUsage.rss(),
+    cpuS: (cpu.user + cpu.system) / 1e6, systemS: cpu.system / 1e6, mainThreadS: mainThreadCpuS() - mainBefore, wallS: (performance.now() - startedMs) / 1000, rssBytes: process.memoryUsage.rss(), rssBeforeBytes,
   };
 }
 
+const rssBeforeBytes = process.memoryUsage.rss();
 const task = JSON.parse(process.argv[2]) as ConsumerTask;
 const consumer = await (task.kind === 'bare' ? bare(task) : gruard(task));
 process.on('message', (message: { messages: number } | { end: true }) => {
