@@ -2,7 +2,7 @@ import type { AnomalyEvent, HealthVerdict } from './event.js';
 
 /** Bits of `Batch.flags`. */
 export const FLAG = {
-  /** Older than the last reading of its series, beyond the reorder window: stored, not scored, no step of the model. */
+  /** Older than the last reading of its series: stored, not scored, no step of the model. */
   LATE: 1,
   /** The series is still warming up: the score is 0. */
   WARMING: 2,
