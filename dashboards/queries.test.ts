@@ -93,9 +93,9 @@ describe.skipIf(findInfluxd() === undefined)('the queries of the dashboards, on 
   /** As the rule does: the newest value by label, against the limit. */
   async function firing(watch: Watch, query: string): Promise<Sample[]> {
     const newest = new Map<string, Sample>();
-    for (const { time: _time, ...columns } of await run.query(query)) {
-      const labels = Object.fromEntries(Object.entries(columns).filter(([key]) => key === 'device' || key === 'metric')) as Record<string, string>;
-      const value = Object.entries(columns).find(([key]) => !(key in labels))![1] as number | null;
+    for (const row of await run.query(query)) {
+      const labels = Object.fromEntries(Object.entries(row).filter(([key]) => key === 'device' || key === 'metric')) as Record<string, string>;
+      const value = Object.entries(row).find(([key]) => key !== 'time' && !Object.hasOwn(labels, key))![1] as number | null;
       if (value !== null) newest.set(JSON.stringify(labels), { labels, value });
     }
     return [...newest.values()].filter(({ value }) => (watch.below ? value < watch.limit : value > watch.limit));
