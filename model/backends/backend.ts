@@ -48,12 +48,12 @@ export interface Backend {
 export function checkStep(
   backend: Backend, slots: Uint32Array, n: number, inputs: Float32Array, outputs: Float32Array,
 ): void {
-  const { config } = backend.network;
+  const { network: { config }, capacity } = backend;
   if (slots.length < n || inputs.length < n * config.inputs || outputs.length < n * config.head.outputs) {
     throw new RangeError(`step of ${n}: slots ${slots.length}, inputs ${inputs.length}, outputs ${outputs.length}`);
   }
   for (let i = 0; i < n; i++) {
-    if (slots[i] >= backend.capacity) throw new RangeError(`slot ${slots[i]} of ${backend.capacity}`);
+    if (slots[i] >= capacity) throw new RangeError(`slot ${slots[i]} of ${capacity}`);
   }
 }
 

@@ -13,7 +13,7 @@ export const SAVED_MODEL_TAG = 'serve';
  *   get   slots [n] -> [n, S];  set  slots [n], state [n, S]
  */
 export function savedModel(network: Network): Uint8Array {
-  const { inputs, head } = network.config;
+  const { inputs } = network.config;
   const size = stateSize(network.config);
   const graph = new Graph();
   const variable = graph.node('VarHandleOp', [], {
@@ -26,13 +26,23 @@ export function savedModel(network: Network): Uint8Array {
 
   const x = graph.placeholder(FLOAT, [-1, inputs], 'inputs');
   const { state, y } = new Layers(graph, network).stack(x, gathered);
-  const weights = new Weights(graph, network, 'head.');
-  const outputs = affine(graph, head.skip ? concat(graph, [y, x]) : y, weights.get('kernel'), weights.get('bias'));
+  const outputs = addHead(graph, network, x, y);
   graph.output('step', outputs, FLOAT, [scatter(state)]);
   graph.output('get', gathered, FLOAT);
   graph.output('set', slots, INT32, [scatter(graph.placeholder(FLOAT, [-1, size], 'state'))]);
   addSizing(graph, variable);
   return graph.savedModel(SAVED_MODEL_TAG);
+}
+
+/** The head's kernel reads [y, x if skip]. */
+function addHead(graph: Graph, network: Network, x: Ref, y: Ref): Ref {
+  const weights = new Weights(graph, network, 'head.');
+  const { inputs, head } = network.config;
+  if (!head.skip) return affine(graph, y, weights.get('kernel'), weights.get('bias'));
+  const shapes = layerShapes(network.config);
+  const { outputSize } = shapes[shapes.length - 1];
+  const ofX = affine(graph, x, weights.get('kernel', { rows: [outputSize, outputSize + inputs] }), weights.get('bias'));
+  return graph.node('AddV2', [product(graph, y, weights.get('kernel', { rows: [0, outputSize] })), ofX], { T: attr.type(FLOAT) });
 }
 
 function addSizing(graph: Graph, variable: Ref): void {
@@ -44,32 +54,44 @@ function addSizing(graph: Graph, variable: Ref): void {
   graph.output('grow', dims, INT32, [assign(concat(graph, [old, zeros], 0))]);
 }
 
-/** Tensors of a network as constants, whole or by columns. */
+/** Which entries of a tensor: rows and columns first to last (all where left out), and what they are multiplied by. */
+interface Part {
+  rows?: [number, number];
+  columns?: [number, number];
+  scale?: number;
+}
+
+/** Tensors of a network as constants, whole or in part. */
 class Weights {
   constructor(private readonly graph: Graph, private readonly network: Network, private readonly prefix: string) {}
 
-  get(name: string): Ref {
-    const { data, shape } = this.tensor(name);
-    return this.graph.floats(data, shape);
+  /** A matrix or, as such, a bias. */
+  get(name: string, part: Part = {}): Ref {
+    const data = this.part(name, part);
+    const { shape } = this.tensor(name);
+    if (shape.length === 1) return this.graph.floats(data, [data.length]);
+    const columns = part.columns ? part.columns[1] - part.columns[0] : shape[1];
+    return this.graph.floats(data, [data.length / columns, columns]);
   }
 
-  /** [kernel; recurrent_kernel] side to side with [x, h], the columns first to last: one product and not two. */
-  joined(first: number, last: number): { kernel: Ref; bias: Ref } {
-    const parts = [this.columns('kernel', first, last), this.columns('recurrent_kernel', first, last)];
+  /** [kernel; recurrent_kernel] side to side with [x, h]: one product and not two. */
+  joined(part: Part & { columns: [number, number] }): Ref {
+    const parts = ['kernel', 'recurrent_kernel'].map((name) => this.part(name, part));
     const data = new Float32Array(parts[0].length + parts[1].length);
     data.set(parts[0]);
     data.set(parts[1], parts[0].length);
-    return {
-      kernel: this.graph.floats(data, [data.length / (last - first), last - first]),
-      bias: this.graph.floats(this.tensor('bias').data.slice(first, last), [last - first]),
-    };
+    const columns = part.columns[1] - part.columns[0];
+    return this.graph.floats(data, [data.length / columns, columns]);
   }
 
-  private columns(name: string, first: number, last: number): Float32Array {
-    const { data, shape: [rows, columns] } = this.tensor(name);
-    const out = new Float32Array(rows * (last - first));
-    for (let k = 0; k < rows; k++) out.set(data.subarray(k * columns + first, k * columns + last), k * (last - first));
-    return out;
+  private part(name: string, { rows, columns, scale = 1 }: Part): Float32Array {
+    const { data, shape } = this.tensor(name);
+    const [height, width] = shape.length === 1 ? [1, shape[0]] : shape;
+    const [top, bottom] = rows ?? [0, height];
+    const [first, last] = columns ?? [0, width];
+    const out = new Float32Array((bottom - top) * (last - first));
+    for (let k = top; k < bottom; k++) out.set(data.subarray(k * width + first, k * width + last), (k - top) * (last - first));
+    return scale === 1 ? out : out.map((value) => value * scale);
   }
 
   private tensor(name: string): { shape: number[]; data: Float32Array } {
@@ -127,20 +149,31 @@ class Layers {
     return { parts: [h, c], output: h };
   }
 
+  /**
+   * As few passes over memory as TensorFlow allows, which has nothing fused for this. sigmoid(a) = (1 + tanh(a / 2)) / 2, its tanh costs
+   * three quarters of its sigmoid, and the halves go into the weights (powers of two: no rounding). A product of x alone is
+   * cheaper than to copy x beside r h, or beside h' for the head.
+   */
   private gru(units: number, weights: Weights, x: Ref, h: Ref): { parts: Ref[]; output: Ref } {
     const xh = concat(this.graph, [x, h]);
-    const z = this.sigmoid(this.gates(xh, weights, 0, units));
-    const r = this.sigmoid(this.gates(xh, weights, units, 2 * units));
-    const c = this.tanh(this.gates(concat(this.graph, [x, this.multiply(r, h)]), weights, 2 * units, 3 * units));
-    // z h + (1 - z) c, in three operations and not four
-    const next = this.add(c, this.multiply(z, this.graph.node('Sub', [h, c], { T: attr.type(FLOAT) })));
+    const gate = (g: number): Ref => this.tanh(this.gates(xh, weights, g * units, (g + 1) * units, 0.5));
+    const [z, r] = [gate(0), gate(1)];
+    const candidate: Part = { columns: [2 * units, 3 * units] };
+    // 2 (r * h) = h + r h, r in -1 .. 1
+    const rh = this.product(this.add(h, this.multiply(r, h)), weights.get('recurrent_kernel', { ...candidate, scale: 0.5 }));
+    const c = this.tanh(this.add(rh, affine(this.graph, x, weights.get('kernel', candidate), weights.get('bias', candidate))));
+    // z h + (1 - z) c = c + d + z d, d = (h - c) / 2, z in -1 .. 1
+    const d = this.multiply(this.graph.floats(Float32Array.of(0.5), []), this.graph.node('Sub', [h, c], { T: attr.type(FLOAT) }));
+    const next = this.add(this.add(c, d), this.multiply(z, d));
     return { parts: [next], output: next };
   }
 
-  private gates(xh: Ref, weights: Weights, first: number, last: number): Ref {
-    const { kernel, bias } = weights.joined(first, last);
-    return affine(this.graph, xh, kernel, bias);
+  private gates(xh: Ref, weights: Weights, first: number, last: number, scale = 1): Ref {
+    const part = { columns: [first, last] as [number, number], scale };
+    return affine(this.graph, xh, weights.joined(part), weights.get('bias', part));
   }
+
+  private readonly product = (a: Ref, b: Ref): Ref => product(this.graph, a, b);
 
   /** Columns first to first + n - 1 of a matrix. */
   private columns(matrix: Ref, first: number, n: number): Ref {
@@ -154,9 +187,12 @@ class Layers {
   private readonly add = (a: Ref, b: Ref): Ref => this.graph.node('AddV2', [a, b], { T: attr.type(FLOAT) });
 }
 
+function product(graph: Graph, a: Ref, b: Ref): Ref {
+  return graph.node('MatMul', [a, b], { T: attr.type(FLOAT) });
+}
+
 function affine(graph: Graph, x: Ref, kernel: Ref, bias: Ref): Ref {
-  const product = graph.node('MatMul', [x, kernel], { T: attr.type(FLOAT) });
-  return graph.node('BiasAdd', [product, bias], { T: attr.type(FLOAT) });
+  return graph.node('BiasAdd', [product(graph, x, kernel), bias], { T: attr.type(FLOAT) });
 }
 
 function concat(graph: Graph, parts: Ref[], axis = 1): Ref {
