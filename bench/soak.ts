@@ -61,11 +61,12 @@ class Server {
       env: { ...process.env, GRUARD_API_PORT: String(port), GRUARD_MQTT_URL: mqttUrl, GRUARD_MQTT_TOPICS: 'soak/#', GRUARD_MODEL_BACKEND: 'wasm', GRUARD_LOG_LEVEL: 'warn', GRUARD_STORE_MEMORY_BYTES: String(Number(values['store-mib']) * 1048576) },
     });
     const server = new Server(child, port);
-    for (let tries = 0; tries < 300; tries++) {
+    for (let tries = 0; tries < 1200; tries++) {
       if (child.exitCode !== null) throw new Error(`gruard ended with ${child.exitCode}: ${server.#log}`);
       if (await fetch(new URL('/v1/health', server.page)).then((response) => response.ok, () => false)) return server;
       await sleep(100);
     }
+    child.kill('SIGKILL');
     throw new Error(`gruard does not answer: ${server.#log}`);
   }
 
@@ -168,7 +169,10 @@ function slopePerHour(samples: Sample[], key: 'rssMib' | 'heapMib' | 'externalMi
 
 const dataDir = mkdtempSync(join(tmpdir(), 'gruard-soak-'));
 let broker = await Mosquitto.start();
-const server = await Server.start(broker.url, dataDir);
+const server = await Server.start(broker.url, dataDir).catch(async (thrown: unknown) => {
+  await broker.remove();
+  throw thrown;
+});
 const publisher = new FleetPublisher(broker.url);
 const page = new Page(server.page);
 const samples: Sample[] = [];
