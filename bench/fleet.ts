@@ -2,8 +2,8 @@ import { parseArgs } from 'node:util';
 import { ABLATIONS, BASELINES, SHIPPED, detectorNamed } from './detectors.js';
 import type { FleetOptions } from './fleet/build.js';
 import { evaluateClean } from './fleet/clean.js';
-import { describeClean, describeDevices, describeFaults, describeMisses, describeValve, flattenClean, flattenDevices, flattenFaults, flattenValve } from './fleet/describe.js';
-import { evaluateDevices } from './fleet/devices.js';
+import { describeClean, describeDevices, describeShippedDevices, describeFaults, describeMisses, describeValve, flattenClean, flattenDevices, flattenFaults, flattenValve } from './fleet/describe.js';
+import { evaluateCleanDevices, evaluateDevices } from './fleet/devices.js';
 import { evaluateFleet, fleetOf } from './fleet/evaluate.js';
 import type { FleetReport } from './fleet/evaluate.js';
 import { evaluateValve } from './fleet/valve.js';
@@ -62,6 +62,11 @@ async function run(names: string[], parts: string[], fleet: FleetOptions, misses
   if (parts.includes('devices')) {
     const report = await evaluateDevices(first, { seed });
     show(describeDevices(report), flattenDevices(report));
+    const shipped = names[0] === 'gruard' ? SHIPPED : first;
+    const clean = await evaluateCleanDevices(shipped, { seed: seed + 50, devices: 64 });
+    const inOne = await evaluateDevices(shipped, { seed, devices: 64 });
+    const apart = await evaluateDevices(shipped, { seed, devices: 64, apart: true });
+    show(describeShippedDevices(clean, inOne, apart), Object.fromEntries(clean.byPeriod.map((p) => [`device_clean_alarms_per_day_at_${p.periodS}_s`, p.alarmsPerDeviceDay])));
   }
   if (parts.includes('valve')) {
     const report = await evaluateValve(names[0] === 'gruard' ? SHIPPED : first, { seed });

@@ -18,8 +18,10 @@ const DEVICE_WORDS = 8;
 
 /** A metric that was missing is expected again after so many sweeps. */
 const EXPECT_AGAIN = 64;
-/** Surprise that it takes to open, over the log odds that a series of the device would need. */
-const NEEDED = 0.6;
+/** Surprise that it takes to open, under the log odds that a series of the device would need: both are logarithms of how seldom. */
+const EASIER = 5.5;
+/** At least. */
+const LEAST_NEEDED = 3;
 const NAMED = 6;
 
 /** A metric that takes part. */
@@ -123,7 +125,7 @@ export class Joint {
     const metrics = this.metrics(device);
     const star = this.#starOf(device);
     const wasOpen = this.isOpen(device);
-    const needed = NEEDED * (thresholdOdds + Math.log(Math.ceil(metrics / WIDTH)));
+    const needed = Math.max(LEAST_NEEDED, thresholdOdds - EASIER) + Math.log(Math.ceil(metrics / WIDTH));
     let open = 0;
     for (let first = 0; first < metrics; first += WIDTH) {
       const block = this.#block;

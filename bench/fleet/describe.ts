@@ -1,6 +1,6 @@
 import { table } from '../table.js';
 import type { CleanReport } from './clean.js';
-import type { DeviceReport } from './devices.js';
+import type { CleanDeviceReport, DeviceReport } from './devices.js';
 import type { FleetSeries } from './build.js';
 import type { FleetReport } from './evaluate.js';
 import type { CaughtFault } from './judge.js';
@@ -107,15 +107,31 @@ export function describeDevices(report: DeviceReport): string {
   return [
     `Devices of several metrics: ${report.devices}, ${report.faults} faults, ${report.messages} messages outside of them`,
     table([
-      ['fault', 'faults', 'at 1', 'delay', 'by the * row', 'at 1 in 2000'],
+      ['fault', 'faults', 'at 1', 'delay', 'by the device', 'at 1 in 2000'],
       ...Object.entries(report.atRate.byKind).map(([kind, one]) => [
-        kind, one.faults, report.atProduct.byKind[kind].recall, report.atProduct.byKind[kind].medianDelay, report.byDeviceRow.byKind[kind].recall, one.recall,
+        kind, one.faults, report.atProduct.byKind[kind].recall, report.atProduct.byKind[kind].medianDelay, report.byDevice.byKind[kind].recall, one.recall,
       ]),
-      ['all', report.faults, report.atProduct.recall, '', report.byDeviceRow.recall, report.atRate.recall],
+      ['all', report.faults, report.atProduct.recall, '', report.byDevice.recall, report.atRate.recall],
     ]),
     table([
       ['of devices', ''], ['false alarms/2000 messages', report.atProduct.falseAlarmsPer2000], ['false alarms/device/day', report.atProduct.falseAlarmsPerSeriesDay],
-      ['the * row alone, false alarms/2000', report.byDeviceRow.falseAlarmsPer2000], ['broken metric among the first two of the event', report.namedRight],
+      ['by the device, false alarms/2000', report.byDevice.falseAlarmsPer2000],
+      ['broken metric named first in the event', report.namedFirst], ['among the first two', report.namedRight],
+    ]),
+  ].join('\n\n');
+}
+
+/** As shipped: false alarms of clean devices, and what the device as a whole finds where each metric comes in a message of its own. */
+export function describeShippedDevices(clean: CleanDeviceReport, inOne: DeviceReport, apart: DeviceReport): string {
+  return [
+    'Clean devices as shipped: alarms of the device as a whole that none of its metrics raised',
+    table([['period s', 'devices', 'days', 'alarms/device/day', 'alarms/2000 messages'], ...clean.byPeriod.map((p) => [p.periodS, p.devices, p.days, p.alarmsPerDeviceDay, p.alarmsPer2000])]),
+    'As shipped: found by the device as a whole, none of its metrics having alarmed at that message',
+    table([
+      ['fault', 'metrics in one message', 'a message a metric'],
+      ...Object.entries(inOne.byDevice.byKind).map(([kind, one]) => [kind, one.recall, apart.byDevice.byKind[kind].recall]),
+      ['false alarms/2000 rows', inOne.byDevice.falseAlarmsPer2000, apart.byDevice.falseAlarmsPer2000],
+      ['broken metric named first', inOne.namedFirst, apart.namedFirst],
     ]),
   ].join('\n\n');
 }
@@ -124,6 +140,7 @@ export function flattenDevices(report: DeviceReport): Record<string, number> {
   const figures: Record<string, number> = {
     device_recall: report.atProduct.recall, device_recall_at_rate: report.atRate.recall, device_false_alarms_per_2000: report.atProduct.falseAlarmsPer2000,
   };
+  figures.device_named_first = report.namedFirst;
   for (const [kind, one] of Object.entries(report.atProduct.byKind)) figures[`device_recall_${kind}`] = one.recall;
   return figures;
 }

@@ -2,13 +2,13 @@ import type { Random } from '../../core/random.js';
 import { gaussian, seededRandom } from '../../core/random.js';
 import { autoregressiveNoise, chance, dwell, logUniform, pick, uniform } from '../../model/train/generator/draws.js';
 import { drawTimes } from '../../model/train/generator/sampling.js';
-import type { DeviceInput, MakeDetector } from '../harness.js';
-import { deviceScore, runByPeriod } from '../harness.js';
+import type { DeviceInput, DeviceOutput, MakeDetector, SeriesOutput } from '../harness.js';
+import { deviceScore, medianPeriodMs, runByPeriod } from '../harness.js';
 import { JUDGED_FROM_ROW, hash } from './build.js';
 import { DIFFICULTIES } from './faults.js';
 import type { Difficulty } from './faults.js';
 import type { LabelledScores, Operating } from './judge.js';
-import { exposure, operatingAt, thresholdForRate } from './judge.js';
+import { exposure, falseAlarmRows, operatingAt, thresholdForRate } from './judge.js';
 
 /**
  * Devices of several metrics that a few hidden drivers move together (load, weather, duty): metric = mix of the drivers, behind a lag, plus its own noise.
@@ -37,6 +37,8 @@ export interface DeviceFleetOptions {
   minRows?: number;
   maxRows?: number;
   faults?: boolean;
+  /** Each metric comes in a message of its own, the metrics of a row spread over its period. */
+  apart?: boolean;
 }
 
 const CLEARANCE_ROWS = 150;
@@ -156,24 +158,94 @@ export interface DeviceReport {
   messages: number;
   atProduct: Operating;
   atRate: Operating;
-  /** Recall of correlation breaks by the `*` row alone, at the product's threshold. */
-  byDeviceRow: Operating;
-  /** Share of the correlation breaks caught whose event names the broken metric among its first two. */
+  /** By alarms of the device as a whole that none of its metrics raised, at the product's threshold. */
+  byDevice: Operating;
+  /** Share of the correlation breaks caught whose event names the broken metric first. */
+  namedFirst: number;
+  /** The same, among its first two. */
   namedRight: number;
+}
+
+/** The same readings, each in a message of its own: row r becomes the rows r m .. r m + m - 1. */
+export function inMessagesApart({ device, metrics, timestampMs, values }: DeviceInput): DeviceInput {
+  const m = metrics.length;
+  const rows = timestampMs.length;
+  const times = new Float64Array(rows * m);
+  const spread = values.map(() => new Float64Array(rows * m).fill(NaN));
+  const gap = (row: number): number => (row + 1 < rows ? timestampMs[row + 1] - timestampMs[row] : timestampMs[row] - timestampMs[row - 1]) / m;
+  for (let row = 0; row < rows; row++) {
+    for (let k = 0; k < m; k++) {
+      times[row * m + k] = timestampMs[row] + Math.floor(k * gap(row));
+      spread[k][row * m + k] = values[k][row];
+    }
+  }
+  return { device, metrics, timestampMs: times, values: spread };
+}
+
+/** What was judged in messages apart, as if each row had been one message: the highest of its messages. */
+function together(output: DeviceOutput, metrics: number): DeviceOutput {
+  const highest = (from: Float32Array): Float32Array => Float32Array.from({ length: from.length / metrics }, (_, row) => Math.max(...from.subarray(row * metrics, (row + 1) * metrics)));
+  const one = (series: SeriesOutput): SeriesOutput => ({ ...series, score: highest(series.score) });
+  return { ...output, series: output.series.map(one), whole: output.whole && one(output.whole) };
+}
+
+async function run(make: MakeDetector, devices: readonly FleetDevice[], apart: boolean): Promise<DeviceOutput[]> {
+  const outputs = await runByPeriod(make, devices.map(({ input }) => (apart ? inMessagesApart(input) : input)));
+  return apart ? outputs.map((output, i) => together(output, devices[i].input.metrics.length)) : outputs;
+}
+
+export interface CleanDeviceReport {
+  /** Alarms of the device as a whole that none of its metrics raised: declustered, after the first JUDGED_FROM_ROW messages. */
+  byPeriod: { periodS: number; devices: number; days: number; alarmsPerDeviceDay: number; alarmsPer2000: number }[];
+}
+
+/** Devices without faults: every alarm of the device as a whole is false. */
+export async function evaluateCleanDevices(make: MakeDetector, options: DeviceFleetOptions = {}): Promise<CleanDeviceReport> {
+  const devices = buildDevices({ ...options, faults: false });
+  const outputs = await run(make, devices, options.apart ?? false);
+  const found = new Map<number, { devices: number; days: number; messages: number; alarms: number }>();
+  devices.forEach(({ input }, i) => {
+    const key = Math.round(medianPeriodMs(input.timestampMs) / 1000);
+    const sum = found.get(key) ?? { devices: 0, days: 0, messages: 0, alarms: 0 };
+    found.set(key, sum);
+    const alone = ownAlarms(outputs[i]);
+    const judged = { name: input.device, family: '', group: '', from: JUDGED_FROM_ROW, timestampMs: input.timestampMs, score: alone, faults: [] };
+    const { readings, days } = exposure([judged]);
+    sum.devices++;
+    sum.messages += readings;
+    sum.days += days;
+    sum.alarms += falseAlarmRows(judged, 1).length;
+  });
+  return {
+    byPeriod: [...found].sort((a, b) => a[0] - b[0]).map(([periodS, { devices: count, days, messages, alarms }]) => ({
+      periodS, devices: count, days, alarmsPerDeviceDay: alarms / days, alarmsPer2000: (2000 * alarms) / messages,
+    })),
+  };
+}
+
+/** [rows] the score of the device as a whole where it is above those of its metrics, else 0. */
+function ownAlarms({ series, whole }: DeviceOutput): Float32Array {
+  const out = new Float32Array(whole?.score.length ?? 0);
+  out.forEach((_, row) => {
+    const score = whole!.score[row];
+    if (series.every((one) => one.score[row] < score)) out[row] = score;
+  });
+  return out;
 }
 
 /** Runs a detector over the devices of several metrics. A message is judged by the highest score of its rows, the device's own included. */
 export async function evaluateDevices(make: MakeDetector, options: DeviceFleetOptions = {}): Promise<DeviceReport> {
   const devices = buildDevices(options);
-  const outputs = await runByPeriod(make, devices.map((device) => device.input));
+  const outputs = await run(make, devices, options.apart ?? false);
   const labelled = devices.map((device, i): LabelledScores => ({
     name: device.input.device, family: device.family, group: 'device', from: JUDGED_FROM_ROW,
     timestampMs: device.input.timestampMs, score: deviceScore(outputs[i]), faults: device.faults,
   }));
-  const byRow = labelled.map((one, i) => ({ ...one, score: outputs[i].whole?.score ?? new Float32Array(one.score.length) }));
+  const byDevice = labelled.map((one, i) => ({ ...one, score: ownAlarms(outputs[i]) }));
   const atProduct = operatingAt(labelled, 1);
   let broken = 0;
   let named = 0;
+  let first = 0;
   devices.forEach((device, i) => {
     for (const fault of device.faults) {
       if (fault.kind !== 'correlation' && fault.kind !== 'decoupled') continue;
@@ -182,12 +254,13 @@ export async function evaluateDevices(make: MakeDetector, options: DeviceFleetOp
       const event = outputs[i].events.find((one) => one.openedMs >= from && one.openedMs <= to);
       if (!event) continue;
       broken++;
+      if (event.metrics[0].metric === `m${fault.metric}`) first++;
       if (event.metrics.slice(0, 2).some(({ metric }) => metric === `m${fault.metric}`)) named++;
     }
   });
   return {
     devices: devices.length, faults: labelled.reduce((sum, one) => sum + one.faults.length, 0), messages: exposure(labelled).readings,
-    atProduct, atRate: operatingAt(labelled, thresholdForRate(labelled)), byDeviceRow: operatingAt(byRow, 1),
-    namedRight: broken > 0 ? named / broken : NaN,
+    atProduct, atRate: operatingAt(labelled, thresholdForRate(labelled)), byDevice: operatingAt(byDevice, 1),
+    namedFirst: broken > 0 ? first / broken : NaN, namedRight: broken > 0 ? named / broken : NaN,
   };
 }

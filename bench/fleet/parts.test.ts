@@ -86,7 +86,7 @@ test('a correlation break leaves the metric within its own range', () => {
 test('the device report counts faults by kind', async () => {
   const report = await evaluateDevices(zscore, { devices: 8, maxRows: 2000 });
   expect(Object.values(report.atRate.byKind).reduce((sum, one) => sum + one.faults, 0)).toBe(report.faults);
-  expect(report.byDeviceRow.recall).toBe(0);
+  expect(report.byDevice.recall).toBe(0);
 });
 
 test('scenarios have their marks within their rows, in time order', () => {
