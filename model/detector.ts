@@ -31,7 +31,7 @@ export interface DetectorOptions {
   opened?: Backend;
   /** `last_value` predicts without a network: the ablation that shows what the network is worth. */
   forecaster?: 'gru' | 'last_value';
-  /** `compact` keeps fewer intervals and no errors of the long horizon: at most 1.2 KB a series. */
+  /** `compact` keeps fewer intervals, no errors of the long horizon and no cycle: at most 1.2 KB a series. */
   profile?: 'default' | 'compact';
   settings?: Partial<DetectorSettings>;
   /** Channels that judge; all where left out (ablations). */
@@ -41,6 +41,8 @@ export interface DetectorOptions {
 }
 
 const INTERVALS = { default: 16, compact: 6 };
+/** Channels whose state the compact profile does without. */
+const NOT_COMPACT: ReadonlySet<Channel> = new Set(['e32', 'season', 'span']);
 const DAY_MS = 86_400_000;
 /** The rate of false alarms for which the threshold was fitted: one in so many readings. */
 const FITTED_READINGS = DAY_MS / 600_000 / 0.07;
@@ -93,7 +95,7 @@ export class StreamDetector implements Detector {
     this.predictor = new Predictor(backend, others);
     const patterns = (options.models ?? []).map(({ devices }) => devices);
     if (patterns.length > 0) this.#modelOf = (slot) => this.#chosen(slot, patterns);
-    this.judge = new Judge(this.predictor, this.tuning, INTERVALS[profile], (options.channels ?? CHANNELS).filter((channel) => profile === 'default' || channel !== 'e32'));
+    this.judge = new Judge(this.predictor, this.tuning, INTERVALS[profile], (options.channels ?? CHANNELS).filter((channel) => profile === 'default' || !NOT_COMPACT.has(channel)));
     this.#joint = new Joint();
     this.#events = new Events(fleet, this.#policies.settings);
     this.#devices = new DeviceJudge(fleet, this.#joint, this.#events, this.#health, this.#conditions);
@@ -250,7 +252,10 @@ export class StreamDetector implements Detector {
   /** Log odds that keep to the false alarms allowed, at this series' rate of readings. */
   #threshold(periodMs: number, falseAlarmsPerDay: number): number {
     if (periodMs <= 0) return this.tuning.threshold;
-    return Math.max(2, this.tuning.threshold + Math.log(DAY_MS / periodMs / falseAlarmsPerDay / FITTED_READINGS));
+    const { threshold, rareFrom, rareTo, rareSlope } = this.tuning;
+    const rarity = Math.log(DAY_MS / periodMs / falseAlarmsPerDay / FITTED_READINGS);
+    const steep = rarity < rareFrom ? 0 : Math.min(rarity, rareTo) - rareFrom;
+    return Math.max(2, threshold + rarity + (rareSlope - 1) * steep);
   }
 
   #reserve(batch: Batch): void {

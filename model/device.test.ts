@@ -29,7 +29,8 @@ describe('a device of several metrics', () => {
     pair(bench, 120, draw, true);
     expect(bench.whole.slice(1600).some((row) => row.score > 1)).toBe(true);
     const found = [...bench.events.values()].slice(before);
-    expect(found.flatMap((event) => event.metrics.map((part) => part.metric))).toEqual(expect.arrayContaining(['outlet']));
+    // Which of the two has left the other cannot be told from the two.
+    expect(found.flatMap((event) => event.metrics.map((part) => part.metric)).some((metric) => metric === 'inlet' || metric === 'outlet')).toBe(true);
   });
 
   it('keeps * in the event for as long as several metrics are off, though each alone is quiet again', () => {

@@ -4,7 +4,7 @@ import type { Channel } from './tuning.js';
 /** What a channel's surprise looks like to people. */
 export const KIND_OF: Record<Channel, AnomalyKind> = {
   x: 'spike', e1: 'spike', e32: 'drift', tod: 'pattern',
-  stuck: 'stuck', dwell: 'pattern', cycle: 'pattern',
+  stuck: 'stuck', season: 'pattern', span: 'pattern',
 };
 
 /** What is known about an alarm when its reason is written. */
@@ -43,8 +43,8 @@ function explain(e: Evidence): string {
     case 'e32': return `the last 32 readings ran ${e.above ? 'above' : 'below'} the forecast as never in ${since}`;
     case 'tod': return `${e.above ? 'too high' : 'too low'} for this hour of the day, as never in ${since}`;
     case 'stuck': return `the same value ${e.run + 1} times in a row, the longest standstill in ${since}`;
-    case 'dwell': return `it has not stayed in one state for so long in ${since}`;
-    case 'cycle': return `its cycle is out of step as never in ${since}`;
+    case 'season': return `unlike this phase of the cycles before, as never in ${since}`;
+    case 'span': return `a cycle did not come, as never in ${since}`;
     case 'limit': return 'beyond the limit that is set for it';
     case 'joint': return `${told(e.parts ?? [])} what the other metrics say of it; they do not go together as before`;
     case 'state': return `the device has left its normal state: ${told(e.parts ?? [])} the usual`;

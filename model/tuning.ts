@@ -1,5 +1,5 @@
 /** The channels of the detector: each a view of the series in which a fault of some kind is unlike anything before. */
-export const CHANNELS = ['x', 'e1', 'e32', 'tod', 'stuck', 'dwell', 'cycle'] as const;
+export const CHANNELS = ['x', 'e1', 'e32', 'tod', 'stuck', 'season', 'span'] as const;
 export type Channel = (typeof CHANNELS)[number];
 
 /**
@@ -45,13 +45,18 @@ export interface Tuning {
   repeatDecay: number;
   /** Log odds that a reading needs where one false alarm in 2,057 readings is allowed. */
   threshold: number;
+  /** Of the rarity asked for beyond that, in e-folds, the part between these takes `rareSlope` log odds each, the rest one: the tail of what clean series show is heavier than exponential. */
+  rareFrom: number;
+  rareTo: number;
+  rareSlope: number;
   warmUp: number;
   /** Readings from which novelty is counted. */
   countFrom: number;
-  /** Standard deviations from which the time of a state or cycle counts. */
-  zDwell: number;
-  /** Standard deviation of ln(cycle) up to which cycles are regular. */
-  regular: number;
+  /** Mismatch with the cycles before, in scales, and lack of a cycle's range, as -ln of what is left: up to here they are nothing. */
+  mismatch: number;
+  lack: number;
+  /** How many times what is usual for the series is nothing, on top of that. */
+  usual: number;
   prior: Record<Channel, ChannelPrior>;
 }
 
@@ -73,17 +78,21 @@ export const DEFAULT_TUNING: Tuning = {
   repeatMargin: 1,
   repeatDecay: 1 / 60,
   threshold: 10.15,
+  rareFrom: 1,
+  rareTo: 4,
+  rareSlope: 2.5,
   warmUp: 100,
   countFrom: 48,
-  zDwell: 3,
-  regular: 0.3,
+  mismatch: 0.15,
+  lack: 0.3,
+  usual: 3,
   prior: {
     x: { a: 2, b: 0.2, offset: 2.5 },
     e1: { a: 1, b: 0.2, offset: 1 },
     e32: { a: 2, b: 0.16, offset: 1 },
     tod: { a: 2.4, b: 0.17, offset: -1 },
     stuck: { a: 0.15, b: 0.5, offset: 1 },
-    dwell: { a: 0.03, b: 0.2, offset: -1 },
-    cycle: { a: 0.02, b: 0.3, offset: 0 },
+    season: { a: 0.15, b: 0.6, offset: 0 },
+    span: { a: 0.2, b: 0.8, offset: 0 },
   },
 };

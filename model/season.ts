@@ -1,0 +1,353 @@
+import { Arena } from './arena.js';
+import { correlation, fold, PATTERN_BLOCKS, rangeBefore, recode, unfold, UNKNOWN } from './ring.js';
+
+const MASK = PATTERN_BLOCKS - 1;
+/** Codes a scale: a byte reaches over 6 scales to either side. */
+const CODES = 20;
+/** Readings until centre and unit are known well enough to encode by. */
+const FROM_READING = 24;
+const LEAST_LAG = 8;
+const MOST_LAG = 224;
+/** A peak of the autocorrelation is a cycle if it is this high, and as much above the trough before it. */
+const LEAST_PEAK = 0.5;
+/** A later peak must be this much better than an earlier one: the cycle, and not twice the cycle. */
+const FIRST = 0.85;
+/** What the cycle that is known already, and the day, are worth more. */
+const FAVOUR = 1.25;
+/** Blocks in a cycle: with more, blocks are made longer, with fewer shorter. */
+const MOST_BLOCKS = 80;
+const LEAST_BLOCKS = 30;
+const MOST_STRIDE = 32;
+/** Cycles that pass between finding one and learning what is usual by it, and then judging. */
+const LEARN_CYCLES = 1;
+const JUDGE_CYCLES = 2;
+/** A cycle's range is that of so many cycles: one that comes a little late is not missing. */
+const RANGE_CYCLES = 1.25;
+const DAY_MS = 86_400_000;
+
+// Words of a series.
+const STRIDE = 0; // int: readings in a block
+const FILLED = 1; // int: readings in the present block, missing ones too
+const COUNT = 2; // int: of them there
+const SUM = 3; // of them, less the centre
+const BLOCKS = 4; // int: blocks so far, modulo 2^30
+const CENTRE = 5; // code 0
+const UNIT = 6; // a code's width
+const LAG = 7; // int: lag that the scan has come to; 0 between scans
+const MEAN = 8; // of the codes when the scan began
+const BEFORE = 9; // autocorrelation at the last lag and the one before
+const BEFORE_2 = 10;
+const TROUGH = 11; // the least autocorrelation so far in this scan
+const PEAK_LAG = 12; // the scan's choice
+const PEAK = 13;
+const WAIT = 14; // int: blocks until the next scan
+const EMPTY_SCANS = 15; // int: in a row
+const RIVAL = 16; // readings of another cycle that the last scan saw: seen again it is believed
+const CYCLE = 17; // blocks; 0 while there is none
+const HELD = 18; // int: blocks since the cycle was found
+const MISMATCH = 19; // EW mean over a quarter cycle
+const RANGE = 20; // usual range of a cycle, in codes
+const RING = 21; // PATTERN_BLOCKS bytes
+const WORDS = RING + PATTERN_BLOCKS / 4;
+
+/** What the latest block told, once a cycle is known. */
+export interface SeasonFinding {
+  /** False where there is nothing new. */
+  measured: boolean;
+  /** Whether the cycle is known for long enough to judge by it, and not only to learn what is usual. */
+  judged: boolean;
+  /** How far the latest quarter of a cycle is from the same phase of the cycles before, in scales. */
+  mismatch: number;
+  /** How much of the usual range of a cycle the latest one lacks, 0 to 1. */
+  lack: number;
+  /** Blocks measured by this cycle. */
+  blocks: number;
+}
+
+/**
+ * The cycle of a series, learned, and how far the present one is from those before. What is kept is a ring of block means, a byte each; blocks
+ * are made longer until a cycle has at most 80 of them, so that several cycles are remembered whatever their length.
+ *
+ * The cycle is the first high peak of the ring's autocorrelation, one lag a block. A block's mismatch is its distance from the
+ * range of values around the same phase one, two (and, of days, seven) cycles ago, or theirs from the range around it: cycles that come a little early or
+ * late, by a sixteenth, are no mismatch.
+ */
+export class Season {
+  readonly arena = new Arena('season', 1, 'series', WORDS);
+  readonly finding: SeasonFinding = { measured: false, judged: false, mismatch: 0, lack: 0, blocks: 0 };
+  /** The same memory as the arena's pages. */
+  readonly #bytes: Int8Array[] = [];
+
+  // The series at hand.
+  #s: Float32Array = new Float32Array(0);
+  #ints: Int32Array = new Int32Array(0);
+  #codes: Int8Array = new Int8Array(0);
+  #at = 0;
+  #ring = 0;
+
+  /** Readings of a cycle; 0 where none is known. */
+  cycleReadings(slot: number): number {
+    this.#select(slot);
+    return this.#s[this.#at + CYCLE] * this.#ints[this.#at + STRIDE];
+  }
+
+  /**
+   * Takes one reading.
+   *
+   * @param t readings before it; @param v the working value less its anchor; @param mean, scale the series', on the same anchor
+   * @param missing readings that were due since the last one and did not come
+   */
+  step(slot: number, t: number, v: number, mean: number, scale: number, missing: number, periodMs: number): void {
+    this.finding.measured = this.finding.judged = false;
+    if (t < FROM_READING) return;
+    this.#select(slot);
+    const s = this.#s;
+    const ints = this.#ints;
+    const at = this.#at;
+    if (ints[at + STRIDE] === 0) {
+      ints[at + STRIDE] = 1;
+      s[at + CENTRE] = mean;
+      s[at + UNIT] = scale / CODES;
+      ints[at + WAIT] = 40;
+    }
+    const stride = ints[at + STRIDE];
+    for (let left = missing < PATTERN_BLOCKS * stride ? missing : PATTERN_BLOCKS * stride; left > 0; left--) {
+      if (++ints[at + FILLED] >= stride) this.#push();
+    }
+    s[at + SUM] += v - s[at + CENTRE];
+    ints[at + COUNT]++;
+    if (++ints[at + FILLED] < stride) return;
+    this.#push();
+    if (s[at + CYCLE] > 0) this.#judge(periodMs);
+    if (ints[at + LAG] > 0) this.#scan(periodMs);
+    else if (ints[at + WAIT]-- <= 0) this.#begin(mean, scale);
+  }
+
+  #select(slot: number): void {
+    const { arena } = this;
+    const page = arena.page(slot);
+    this.#s = arena.floats[page];
+    this.#ints = arena.ints[page];
+    this.#codes = this.#bytes[page] ??= new Int8Array(this.#s.buffer);
+    this.#at = arena.at(slot);
+    this.#ring = 4 * (this.#at + RING);
+  }
+
+  #known(): number {
+    const blocks = this.#ints[this.#at + BLOCKS];
+    return blocks < PATTERN_BLOCKS ? blocks : PATTERN_BLOCKS;
+  }
+
+  #push(): void {
+    const s = this.#s;
+    const ints = this.#ints;
+    const at = this.#at;
+    const count = ints[at + COUNT];
+    let code = UNKNOWN;
+    if (count > 0) {
+      const z = s[at + SUM] / count / s[at + UNIT];
+      code = z > 127 ? 127 : z < -127 ? -127 : Math.round(z);
+    }
+    this.#codes[this.#ring + (ints[at + BLOCKS] & MASK)] = code;
+    ints[at + BLOCKS] = (ints[at + BLOCKS] + 1) & 0x3fffffff;
+    ints[at + COUNT] = ints[at + FILLED] = 0;
+    s[at + SUM] = 0;
+  }
+
+  /** A scan begins; what is kept is encoded anew where the series' level or scale has moved. */
+  #begin(mean: number, scale: number): void {
+    const s = this.#s;
+    const at = this.#at;
+    const unit = scale / CODES;
+    const moved = (mean - s[at + CENTRE]) / s[at + UNIT];
+    if (moved > 2 * CODES || moved < -2 * CODES || unit > 2 * s[at + UNIT] || unit < 0.5 * s[at + UNIT]) {
+      const factor = s[at + UNIT] / unit;
+      recode(this.#codes, this.#ring, factor, (s[at + CENTRE] - mean) / unit);
+      s[at + RANGE] *= factor;
+      s[at + CENTRE] = mean;
+      s[at + UNIT] = unit;
+    }
+    const known = this.#known();
+    let n = 0;
+    let sum = 0;
+    for (let k = 0; k < known; k++) {
+      const code = this.#codes[this.#ring + k];
+      if (code === UNKNOWN) continue;
+      n++;
+      sum += code;
+    }
+    s[at + MEAN] = n > 0 ? sum / n : 0;
+    s[at + BEFORE] = s[at + BEFORE_2] = s[at + TROUGH] = 1;
+    s[at + PEAK] = s[at + PEAK_LAG] = 0;
+    this.#ints[at + LAG] = 2;
+  }
+
+  /** One lag of the autocorrelation. */
+  #scan(periodMs: number): void {
+    const s = this.#s;
+    const ints = this.#ints;
+    const at = this.#at;
+    const lag = ints[at + LAG];
+    const known = this.#known();
+    const r = correlation(this.#codes, this.#ring, ints[at + BLOCKS], known, lag, s[at + MEAN]);
+    const before = s[at + BEFORE];
+    const peak = lag - 1;
+    if (peak >= LEAST_LAG && before > r && before >= s[at + BEFORE_2] && before - s[at + TROUGH] > LEAST_PEAK && before > LEAST_PEAK) {
+      const day = DAY_MS / (ints[at + STRIDE] * periodMs);
+      const worth = before * (near(peak, s[at + CYCLE]) ? FAVOUR : 1) * (near(peak, day) ? FAVOUR : 1);
+      if (worth > s[at + PEAK] / FIRST) {
+        const bend = s[at + BEFORE_2] - 2 * before + r;
+        s[at + PEAK_LAG] = peak + (bend < 0 ? 0.5 * (s[at + BEFORE_2] - r) / bend : 0);
+        s[at + PEAK] = worth;
+      }
+    }
+    if (r < s[at + TROUGH]) s[at + TROUGH] = r;
+    s[at + BEFORE_2] = before;
+    s[at + BEFORE] = r;
+    ints[at + LAG] = lag + 1;
+    if (lag <= MOST_LAG && lag <= 0.45 * known) return;
+    ints[at + LAG] = 0;
+    if (s[at + PEAK_LAG] > 0) this.#found(s[at + PEAK_LAG], known);
+    else this.#foundNone(known);
+  }
+
+  #found(found: number, known: number): void {
+    const s = this.#s;
+    const ints = this.#ints;
+    const at = this.#at;
+    const cycle = s[at + CYCLE];
+    ints[at + EMPTY_SCANS] = 0;
+    ints[at + WAIT] = known < PATTERN_BLOCKS ? 64 : 512;
+    if (!near(found, cycle)) {
+      const readings = found * ints[at + STRIDE];
+      // Faults in the ring look like a cycle for a while: one that was known goes when another was found twice.
+      if (cycle > 0 && !near(readings, s[at + RIVAL])) {
+        s[at + RIVAL] = readings;
+        ints[at + WAIT] = 128;
+        return;
+      }
+      s[at + MISMATCH] = s[at + RANGE] = 0;
+      ints[at + HELD] = 0;
+    }
+    s[at + RIVAL] = 0;
+    s[at + CYCLE] = found;
+    while (s[at + CYCLE] > MOST_BLOCKS && ints[at + STRIDE] < MOST_STRIDE) this.#lengthen();
+    if (s[at + CYCLE] < LEAST_BLOCKS && ints[at + STRIDE] > 1) this.#shorten();
+  }
+
+  #foundNone(known: number): void {
+    const ints = this.#ints;
+    const at = this.#at;
+    ints[at + WAIT] = known < PATTERN_BLOCKS ? 40 : 256;
+    if (++ints[at + EMPTY_SCANS] < (this.#s[at + CYCLE] > 0 ? 4 : 2) || known < PATTERN_BLOCKS) return;
+    this.#s[at + CYCLE] = 0;
+    if (ints[at + STRIDE] < MOST_STRIDE) this.#lengthen();
+  }
+
+  /** Twice as many readings a block: neighbours are joined, so that what is known stays. */
+  #lengthen(): void {
+    const ints = this.#ints;
+    const at = this.#at;
+    ints[at + BLOCKS] = fold(this.#codes, this.#ring, ints[at + BLOCKS], this.#known());
+    ints[at + STRIDE] *= 2;
+    ints[at + HELD] >>= 1;
+    ints[at + WAIT] = 16;
+    ints[at + EMPTY_SCANS] = 0;
+    this.#s[at + CYCLE] *= 0.5;
+  }
+
+  /** Half as many readings a block; of what is known the later half stays, each block twice. */
+  #shorten(): void {
+    const ints = this.#ints;
+    const at = this.#at;
+    ints[at + BLOCKS] = unfold(this.#codes, this.#ring, ints[at + BLOCKS], this.#known());
+    ints[at + STRIDE] >>= 1;
+    ints[at + HELD] *= 2;
+    ints[at + WAIT] = 64;
+    this.#s[at + CYCLE] *= 2;
+  }
+
+  #judge(periodMs: number): void {
+    const s = this.#s;
+    const at = this.#at;
+    const cycle = s[at + CYCLE];
+    const cycleMs = cycle * this.#ints[at + STRIDE] * periodMs;
+    const daily = near(cycleMs, DAY_MS);
+    const miss = this.#miss(cycle, daily);
+    if (miss < 0) return;
+    const quarter = 4 / cycle;
+    s[at + MISMATCH] += (quarter < 0.5 ? quarter : 0.5) * (miss / CODES - s[at + MISMATCH]);
+    const held = ++this.#ints[at + HELD];
+    const { finding } = this;
+    finding.measured = held > LEARN_CYCLES * cycle;
+    finding.judged = held > JUDGE_CYCLES * cycle;
+    finding.blocks = 1 + held - LEARN_CYCLES * cycle;
+    finding.mismatch = s[at + MISMATCH];
+    finding.lack = this.#lack(cycle, daily);
+  }
+
+  /** Mismatch of the block in whose surroundings the latest ends, in codes; -1 where there is nothing to compare with. */
+  #miss(cycle: number, daily: boolean): number {
+    const codes = this.#codes;
+    const ring = this.#ring;
+    const blocks = this.#ints[this.#at + BLOCKS];
+    const oldest = blocks - this.#known();
+    const reach = cycle < 24 ? 1 : Math.round(cycle / 16);
+    const now = blocks - 1 - 2 * reach;
+    // Of the cycles before: the highest and lowest around the phase, the least of their highs, the greatest of their lows.
+    let high = UNKNOWN;
+    let low = 127;
+    let leastHigh = 127;
+    let greatestLow = UNKNOWN;
+    for (let k = 1; k <= 7; k = k === 2 ? 7 : k + 1) {
+      const then = now - Math.round(k * cycle);
+      if (then - reach < oldest || (k === 7 && !daily)) break;
+      let top = UNKNOWN;
+      let bottom = 127;
+      for (let i = then - reach; i <= then + reach; i++) {
+        const code = codes[ring + (i & MASK)];
+        if (code === UNKNOWN) continue;
+        if (code > top) top = code;
+        if (code < bottom) bottom = code;
+      }
+      if (top === UNKNOWN) continue;
+      if (top > high) high = top;
+      if (bottom < low) low = bottom;
+      if (top < leastHigh) leastHigh = top;
+      if (bottom > greatestLow) greatestLow = bottom;
+    }
+    if (high === UNKNOWN) return -1;
+    const code = codes[ring + (now & MASK)];
+    if (code === UNKNOWN) return 0;
+    let top = code;
+    let bottom = code;
+    for (let i = now - 2 * reach; i < blocks; i++) {
+      const one = codes[ring + (i & MASK)];
+      if (one === UNKNOWN) continue;
+      if (one > top) top = one;
+      if (one < bottom) bottom = one;
+    }
+    return Math.max(0, code - high, low - code, leastHigh - top, bottom - greatestLow);
+  }
+
+  /** How much of a cycle's usual range the latest one lacks; a day of rest lacks nothing where there was one a week ago. */
+  #lack(cycle: number, daily: boolean): number {
+    const s = this.#s;
+    const at = this.#at;
+    const blocks = this.#ints[at + BLOCKS];
+    const span = Math.round(RANGE_CYCLES * cycle);
+    const range = rangeBefore(this.#codes, this.#ring, blocks, span);
+    const usual = s[at + RANGE];
+    s[at + RANGE] = usual === 0 ? range : usual + (range - usual) / (4 * cycle);
+    let due = usual;
+    if (daily && range < 0.8 * usual && this.#known() > 8.5 * cycle) {
+      const weekAgo = rangeBefore(this.#codes, this.#ring, blocks - Math.round(7 * cycle), span);
+      if (weekAgo < usual) due = weekAgo;
+    }
+    return range < due ? (due - range) / usual : 0;
+  }
+}
+
+function near(one: number, other: number): boolean {
+  return one > 0.94 * other && one < 1.06 * other;
+}
