@@ -13,7 +13,7 @@ export interface OutputTopics {
 
 const BATCH_ROWS = 16_384;
 /** A broker takes 1 MiB a partition and request unless told otherwise. */
-const REQUEST_BYTES = 512 * 1024;
+const REQUEST_BYTES = 256 * 1024;
 const RECORD_OVERHEAD_BYTES = 32;
 
 /** What came of the messages from one input offset to another: the content of one transaction. */

@@ -52,8 +52,8 @@ export interface Takeover {
 const TRANSACTION_TIMEOUT_MS = 30_000;
 const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 3000;
-/** Rows that may wait for a transaction: then the partition waits. */
-const MOST_ROWS = 30_000;
+/** A transaction has no more rows than about that, so that whoever is killed often still comes on; past twice as many the partition waits. */
+const TRANSACTION_ROWS = 5000;
 const CHUNK_MESSAGES = 1000;
 const MEMBER_MS = 100;
 const MARK_MS = 10;
@@ -180,8 +180,12 @@ export class OwnedPartition {
       cell.take(messages, at, to);
       // A transaction may begin while we wait: all that was taken is part of it.
       cell.flush();
-      if (this.#live) this.#outcome.next = cell.next;
       at = to;
+      if (this.#live) {
+        this.#outcome.next = cell.next;
+        this.#commitSoon();
+        await this.#room(between);
+      }
       if (at < messages.length) await between();
       if (!this.ready) return;
     }
@@ -191,7 +195,11 @@ export class OwnedPartition {
     if (!this.#live) return;
     this.#outcome.next = cell.next;
     this.#commitSoon();
-    while (this.#committing && this.#outcome.rows >= MOST_ROWS && !this.dropped && this.failure === undefined) {
+  }
+
+  /** While one transaction is written the next gathers, and no more. */
+  async #room(between: () => Promise<void>): Promise<void> {
+    while (this.#committing && this.#outcome.rows >= TRANSACTION_ROWS && this.ready) {
       await Promise.race([this.#committing, new Promise((resolve) => { setTimeout(resolve, MEMBER_MS); })]);
       await between();
     }
@@ -239,13 +247,22 @@ export class OwnedPartition {
   }
 
   #commitSoon(): void {
-    if (this.#committing || this.#timer || this.#outcome.empty) return;
-    const waitMs = this.#committedAtMs + this.parts.commitDelayMs - this.parts.clock.nowMs();
-    this.#timer = setTimeout(() => {
+    if (this.#committing || this.#outcome.empty || !this.ready) return;
+    if (this.#outcome.rows >= TRANSACTION_ROWS) {
+      clearTimeout(this.#timer);
       this.#timer = undefined;
-      if (this.dropped || this.failure !== undefined) return;
-      void this.#commit().then(() => this.#commitSoon());
-    }, Math.max(0, waitMs));
+      this.#commitNow();
+    } else {
+      const waitMs = this.#committedAtMs + this.parts.commitDelayMs - this.parts.clock.nowMs();
+      this.#timer ??= setTimeout(() => {
+        this.#timer = undefined;
+        if (!this.#committing && this.ready) this.#commitNow();
+      }, Math.max(0, waitMs));
+    }
+  }
+
+  #commitNow(): void {
+    void this.#commit().then(() => this.#commitSoon());
   }
 
   /** One at a time; the next outcome gathers meanwhile. Never rejects: what fails for good is in `failure`. */

@@ -23,6 +23,8 @@ export interface WorkerStatus {
 /** A fetch waits for so much, or for so long: every one of them, and every transaction, has a price of its own. */
 const FETCH_BYTES = 64 * 1024;
 const FETCH_WAIT_MS = 250;
+/** Of one partition in one fetch: some transactions of it. */
+const PARTITION_BYTES = 512 * 1024;
 const HEARTBEAT_MS = 500;
 const METADATA_MS = 60_000;
 const FIRST_RETRY_MS = 250;
@@ -120,7 +122,7 @@ export class Worker {
   #makeConsumer(): Consumer {
     const sessionTimeout = this.#options.sessionTimeoutMs;
     const consumer = this.#parts.kafka.consumer({
-      groupId: this.#parts.groupId, sessionTimeout, heartbeatInterval: HEARTBEAT_MS, rebalanceTimeout: 2 * sessionTimeout, maxWaitTimeInMs: FETCH_WAIT_MS, minBytes: FETCH_BYTES,
+      groupId: this.#parts.groupId, sessionTimeout, heartbeatInterval: HEARTBEAT_MS, rebalanceTimeout: 2 * sessionTimeout, maxWaitTimeInMs: FETCH_WAIT_MS, minBytes: FETCH_BYTES, maxBytesPerPartition: PARTITION_BYTES,
       allowAutoTopicCreation: false, metadataMaxAge: METADATA_MS, partitionAssigners: [stickyAssigner(() => [...this.#owned.keys()])],
       retry: { retries: 2, initialRetryTime: 100, maxRetryTime: 1000, restartOnFailure: () => Promise.resolve(false) },
     });

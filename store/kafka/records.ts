@@ -4,7 +4,7 @@ import type { SeriesNames } from '../../core/results.js';
 
 /** One message of an output topic. The same result has the same bytes, however often it is written. */
 export interface OutputRecord {
-  key: string;
+  key: string | Buffer;
   value: string;
 }
 
@@ -22,7 +22,7 @@ const MOST_PREFIXES = 200_000;
 export class ResultRecords {
   #timestampMs = NaN;
   #timestamp = '';
-  readonly #prefixes = new Map<number, { key: string; prefix: string }>();
+  readonly #prefixes = new Map<number, { key: Buffer; prefix: string }>();
   /** Rows that were left out since the name of their series is not known any more. */
   nameless = 0;
 
@@ -44,11 +44,11 @@ export class ResultRecords {
     return { key: series.key, value };
   }
 
-  #named(seriesId: number, names: SeriesNames): { key: string; prefix: string } | undefined {
+  #named(seriesId: number, names: SeriesNames): { key: Buffer; prefix: string } | undefined {
     const name = names.nameOf(seriesId);
     if (!name) return undefined;
     if (this.#prefixes.size >= MOST_PREFIXES) this.#prefixes.clear();
-    const series = { key: name.device, prefix: `{"device":${JSON.stringify(name.device)},"metric":${JSON.stringify(name.metric)},"timestamp":"` };
+    const series = { key: Buffer.from(name.device), prefix: `{"device":${JSON.stringify(name.device)},"metric":${JSON.stringify(name.metric)},"timestamp":"` };
     this.#prefixes.set(seriesId, series);
     return series;
   }
