@@ -95,49 +95,6 @@ it('raises the bar for a kind of alarm that was called false', () => {
   expect(scoreOfSpike(true)).toBeLessThan(scoreOfSpike(false));
 });
 
-describe('what is no anomaly', () => {
-  it('a gap and a return', () => {
-    let alarms = 0;
-    for (let seed = 0; seed < 10; seed++) {
-      const bench = new Bench();
-      const draw = noise(500 + seed);
-      const wave = (): number => 5 * Math.sin(bench.nowMs / 2e7) + 0.3 * draw();
-      for (let k = 0; k < 800; k++) bench.feed({ temperature: wave() });
-      bench.feed({ temperature: wave() }, 'pump', 3 * 86_400_000);
-      for (let k = 0; k < 40; k++) bench.feed({ temperature: wave() });
-      alarms += bench.scores.slice(800).filter((score) => score > 1).length;
-    }
-    expect(alarms).toBe(0);
-  });
-
-  it('a daily spike at 6 a.m., after three of them', () => {
-    const alarmsByDay = new Array<number>(20).fill(0);
-    for (let seed = 0; seed < 6; seed++) {
-      const bench = new Bench();
-      const draw = noise(60 + seed);
-      for (let day = 0; day < 20; day++) {
-        const first = bench.scores.length;
-        for (let k = 0; k < 144; k++) bench.feed({ temperature: 20 + 0.5 * draw() + (day >= 6 && k === 36 ? 12 : 0) });
-        // Other alarms than at the spike and in the hour after it are not of this test.
-        alarmsByDay[day] += bench.scores.slice(first + 36, first + 42).filter((score) => score > 1).length;
-      }
-    }
-    expect(alarmsByDay[6]).toBe(6);
-    // Of 66 later spikes.
-    expect(alarmsByDay.slice(9).reduce((a, b) => a + b, 0)).toBeLessThanOrEqual(2);
-  });
-
-  it('the first readings of a clean series: two alarms in 500 at most, in the median', () => {
-    const alarms = Array.from({ length: 15 }, (_, k) => {
-      const bench = new Bench();
-      const draw = noise(100 + k);
-      for (let t = 0; t < 500; t++) bench.feed({ temperature: 5 * Math.sin(t / (10 + k)) + draw() });
-      return bench.scores.filter((score) => score > 1).length;
-    }).sort((a, b) => a - b);
-    expect(alarms[7]).toBeLessThanOrEqual(2);
-  });
-});
-
 describe('settings', () => {
   const spikeScore = (options: DetectorOptions, spike: number): { score: number; events: number } => {
     const bench = new Bench(options);

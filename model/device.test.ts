@@ -71,3 +71,19 @@ it('calls events of many devices that open together one incident', () => {
   expect(new Set(together.map((event) => event.incident)).size).toBe(1);
   expect(together[0].incident).not.toBeNull();
 });
+
+it.each([['two devices', [0, 1]], ['three devices that fail long after each other', [0, 20, 40]]])('makes no incident of %s', (_, periods) => {
+  const bench = new Bench({ settings: { incidentWindowMs: 60_000 } });
+  const draw = noise(37);
+  const devices = ['a', 'b', 'c'];
+  const fed = (faulty: string | undefined): void => {
+    bench.nowMs += PERIOD_MS;
+    for (const device of devices) bench.message({ flow: device === faulty ? 40 : 5 + 0.3 * draw() }, device);
+  };
+  for (let k = 0; k < 800; k++) fed(undefined);
+  const before = bench.events.size;
+  for (let k = 0; k < 60; k++) fed(devices[periods.indexOf(k)]);
+  const found = [...bench.events.values()].slice(before);
+  expect(found.length).toBeGreaterThanOrEqual(periods.length);
+  expect(found.every((event) => event.incident === null)).toBe(true);
+});

@@ -26,14 +26,64 @@ describe('health', () => {
     expect(bench.open).toHaveLength(0);
   });
 
-  it('knows values that broken sensors send', () => {
+  it.each([-127, 0, 85, 65_535])('knows %d as a value that broken sensors send, and learns nothing from it', (value) => {
     const bench = new Bench();
     const draw = noise(9);
     calm(bench, 300, draw);
-    bench.feed({ temperature: -127 });
+    bench.feed({ temperature: value });
     expect([...bench.verdicts.values()]).toMatchObject([{ kind: 'impossible', metric: 'temperature', untilMs: null }]);
     calm(bench, 1, draw);
     expect([...bench.verdicts.values()]).toMatchObject([{ kind: 'impossible', untilMs: bench.nowMs }]);
+    calm(bench, 60, draw);
+    expect(bench.open).toHaveLength(0);
+    expect(bench.scores.slice(-50).every((score) => score <= 1)).toBe(true);
+  });
+
+  it('takes such a value for a measurement where it is near what is measured', () => {
+    const bench = new Bench();
+    calm(bench, 300, noise(9), 1);
+    bench.feed({ temperature: 0 });
+    expect(bench.verdicts.size).toBe(0);
+  });
+
+  it('finds a device that flaps, and steady again after a day', () => {
+    const bench = new Bench();
+    const draw = noise(21);
+    const steady = (readings: number): void => {
+      for (let k = 0; k < readings; k++) bench.feed({ temperature: 20 + 0.5 * draw() }, 'pump', 60_000);
+    };
+    steady(100);
+    for (let k = 0; k < 4; k++) {
+      bench.control({ kind: 'tick', nowMs: bench.nowMs + 99 * 60_000 });
+      bench.feed({ temperature: 20 }, 'pump', 100 * 60_000);
+      steady(5);
+    }
+    const flapping = (): unknown[] => [...bench.verdicts.values()].filter((verdict) => verdict.kind === 'flapping');
+    expect(flapping()).toMatchObject([{ metric: null, untilMs: null, reason: 'silent and back 4 times within a day' }]);
+    steady(1500);
+    bench.control({ kind: 'tick', nowMs: bench.nowMs });
+    expect(flapping()).toMatchObject([{ untilMs: expect.any(Number) as number }]);
+  });
+
+  it.each([
+    ['a clock that is an hour behind', (k: number) => k * PERIOD_MS - 3_600_000, ['clock_skewed']],
+    // A day's messages, sent within a minute when the network is back.
+    ['no clock that is behind where a backlog is sent', (k: number) => k * PERIOD_MS - 86_400_000, []],
+  ])('finds %s', (_, timestampAfterStart, expected) => {
+    const bench = new Bench();
+    const draw = noise(22);
+    const batch = new Batch(4);
+    const { device } = bench.fleet.addDevice('pump', {}, START_MS);
+    const { slot } = bench.fleet.addSeries(device, 'temperature');
+    const kinds: string[] = [];
+    for (let k = 0; k < 60; k++) {
+      batch.reset();
+      batch.nowMs = START_MS + (expected.length > 0 ? k * PERIOD_MS : k * 1000);
+      batch.push(1, slot, START_MS + timestampAfterStart(k), draw(), 0);
+      bench.detector.step(batch);
+      kinds.push(...batch.verdicts.map((verdict) => verdict.kind));
+    }
+    expect(kinds).toEqual(expected);
   });
 
   it('finds a clock that runs ahead', () => {

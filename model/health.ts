@@ -86,14 +86,7 @@ export class Health implements DocumentPart {
       const s = this.arena.floats[this.arena.page(device.slot)];
       const at = this.arena.at(device.slot);
       if (s[at + MESSAGES] < KNOWN_MESSAGES) continue;
-      if ((s[at + OPEN] & SILENT_BIT) === 0) {
-        const patience = Math.max(SILENT_LEAST_MS, SILENT_PERIODS * s[at + FAST_PERIOD], 2 * s[at + LONGEST]);
-        const quiet = nowMs - s[at + LAST];
-        if (quiet <= patience) continue;
-        s[at + OPEN] += SILENT_BIT;
-        const usual = duration(Math.max(1000, s[at + FAST_PERIOD]));
-        this.#begin(device, null, 'silent', s[at + LAST], `no message for ${duration(quiet)}; it sends one every ${usual}`);
-      }
+      if ((s[at + OPEN] & SILENT_BIT) === 0) this.#judgeSilence(device, s, at, nowMs);
       if (s[at + OPEN] & FLAPPING_BIT && nowMs - s[at + SILENCE_AT] > DAY_MS) {
         s[at + OPEN] -= FLAPPING_BIT;
         this.#end(device.id, 'flapping', null, nowMs);
@@ -143,6 +136,15 @@ export class Health implements DocumentPart {
     // One outage must not make a device patient for ever.
     const counted = n > KNOWN_MESSAGES && gap > 30 * usual ? 30 * usual : gap;
     s[at + LONGEST] = counted > longest ? counted : longest;
+  }
+
+  #judgeSilence(device: Device, s: Float64Array, at: number, nowMs: number): void {
+    const patience = Math.max(SILENT_LEAST_MS, SILENT_PERIODS * s[at + FAST_PERIOD], 2 * s[at + LONGEST]);
+    const quiet = nowMs - s[at + LAST];
+    if (quiet <= patience) return;
+    s[at + OPEN] += SILENT_BIT;
+    const usual = duration(Math.max(1000, s[at + FAST_PERIOD]));
+    this.#begin(device, null, 'silent', s[at + LAST], `no message for ${duration(quiet)}; it sends one every ${usual}`);
   }
 
   #returned(device: Device, s: Float64Array, at: number, atMs: number): void {

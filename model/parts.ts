@@ -26,7 +26,7 @@ export function takePart(parts: Part[], alarm: { metric: string; score: number; 
 export function shares(parts: readonly Part[]): { metric: string; contribution: number }[] {
   const named = parts.filter(({ shared }) => shared > 0).map(({ shared }) => shared);
   const least = named.length > 0 ? Math.min(...named) : Infinity;
-  const sizes = parts.map(({ metric, own, shared }) => ({ metric, size: shared > 0 ? shared : Math.min(own, least) })).filter(({ size }) => size > 0);
+  const sizes = parts.map(({ metric, own, shared }) => ({ metric, size: shared > 0 ? shared : Math.min(own, 0.5 * least) })).filter(({ size }) => size > 0);
   const total = sizes.reduce((sum, { size }) => sum + size, 0);
   return sizes.map(({ metric, size }) => ({ metric, contribution: Math.round((1000 * size) / total) / 1000 }))
     .sort((a, b) => b.contribution - a.contribution || (a.metric < b.metric ? -1 : 1));
