@@ -18,11 +18,13 @@ if (clusterObstacle !== undefined) {
   process.stderr.write(`a cluster cannot be tried here: ${clusterObstacle}\n`);
   process.exit(2);
 }
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
 const report = await clusterTrial({
   readings: Number(values.readings), devices: Number(values.devices), workers: Number(values.workers), partitions: Number(values.partitions), killEveryMs: Number(values['kill-every-ms']),
   kills: Number(values.kills), brokerGoneMs: Number(values['broker-gone-ms']), loseSnapshot: values['lose-snapshot'], sessionTimeoutMs: Number(values['session-timeout-ms']),
   snapshotMessages: Number(values['snapshot-messages']), kafkaVersion: values.kafka, logFile: values.log, built: values.built, seed: Number(values.seed), progress: (line) => process.stderr.write(`${line}\n`),
-});
+}, stop.signal);
 for (const [name, value] of Object.entries(report)) process.stdout.write(`${name.replaceAll('_', ' ').padEnd(28)}${String(value).padStart(12)}\n`);
 if (values.json) process.stdout.write(`${JSON.stringify(report)}\n`);
 process.exit(report.missing + report.surplus + report.events_different + report.influx_missing > 0 ? 1 : 0);

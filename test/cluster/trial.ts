@@ -65,7 +65,7 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeo
 const median = (numbers: number[]): number => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
 
 /** A cluster of real processes over a real broker and InfluxDB, while workers are killed: what a reader of committed messages and the store hold in the end, against a single run. */
-export async function clusterTrial(options: TrialOptions): Promise<TrialReport> {
+export async function clusterTrial(options: TrialOptions, signal?: AbortSignal): Promise<TrialReport> {
   const server = await KafkaServer.start({ version: options.kafkaVersion });
   const influxd = await startInfluxd({ index: 'inmem' });
   const workers = new Workers({
@@ -73,8 +73,9 @@ export async function clusterTrial(options: TrialOptions): Promise<TrialReport> 
     kafka: { brokers: [server.broker], topics: [TOPICS.input], dead_letter_topic: TOPICS.dead },
     cluster: { session_timeout_ms: options.sessionTimeoutMs, snapshot_messages: options.snapshotMessages, snapshot_interval_ms: 30_000, view: false },
   }, options.logFile, options.built);
+  const aborted = new Promise<never>((_, reject) => { signal?.addEventListener('abort', () => reject(new Error('broken off'))); });
   try {
-    return await run(server, influxd, workers, options);
+    return await Promise.race([run(server, influxd, workers, options), aborted]);
   } finally {
     await workers.remove();
     await influxd.stop();
