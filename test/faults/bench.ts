@@ -65,19 +65,35 @@ function answer<T>(child: ChildProcess): Promise<T> {
   });
 }
 
+interface Sent {
+  device: string;
+  atMs: number;
+  payload: string;
+  sentMs: number;
+}
+
+const PATIENCE_MS = 15_000;
+
 /** Devices that publish at QoS 1 at a steady pace, and remember when each reading was acknowledged. */
 export class Publisher {
   /** [device] timestamp -> when it was acknowledged (performance.now), in order of sending. */
   readonly acknowledged = new Map<string, Map<number, number>>();
   sent = 0;
   lastAckMs = 0;
-  #unacknowledged = 0;
   #round = 0;
   readonly #timer: NodeJS.Timeout;
+  readonly #again: NodeJS.Timeout;
+  /** [device and timestamp] what the broker has not acknowledged. */
+  readonly #waiting = new Map<string, Sent>();
 
   private constructor(private readonly client: MqttClient, private readonly devices: readonly string[], roundMs: number, private readonly mostUnacknowledged: number) {
     for (const device of devices) this.acknowledged.set(device, new Map());
     this.#timer = setInterval(() => this.#publish(), roundMs);
+    // As a device does that hears nothing: over several deaths of a broker mqtt.js may forget what was under way.
+    this.#again = setInterval(() => {
+      const before = performance.now() - PATIENCE_MS;
+      for (const [key, sent] of this.#waiting) if (sent.sentMs < before) this.#send(key, sent);
+    }, 1000);
   }
 
   /** `count` devices, each a reading every `roundMs`; pauses while `mostUnacknowledged` wait. */
@@ -88,31 +104,36 @@ export class Publisher {
   }
 
   get acknowledgements(): number {
-    return this.sent - this.#unacknowledged;
+    return this.sent - this.#waiting.size;
   }
 
   /** Publishes no more; resolves when all is acknowledged. */
   async finish(): Promise<void> {
     clearInterval(this.#timer);
     const endMs = performance.now() + 60_000;
-    while (this.#unacknowledged > 0 && performance.now() < endMs) await new Promise((resolve) => { setTimeout(resolve, 20); });
+    while (this.#waiting.size > 0 && performance.now() < endMs) await new Promise((resolve) => { setTimeout(resolve, 20); });
+    clearInterval(this.#again);
     await this.client.endAsync(true);
-    if (this.#unacknowledged > 0) throw new Error(`${this.#unacknowledged} of ${this.sent} messages were not acknowledged within a minute`);
+    if (this.#waiting.size > 0) throw new Error(`${this.#waiting.size} of ${this.sent} messages were not acknowledged within a minute`);
   }
 
   #publish(): void {
-    if (this.#unacknowledged > this.mostUnacknowledged) return;
+    if (this.#waiting.size > this.mostUnacknowledged) return;
     const atMs = START_MS + this.#round++ * 1000;
     for (const device of this.devices) {
       this.sent++;
-      this.#unacknowledged++;
-      this.client.publish(`plant/${device}`, `{"timestamp":${atMs},"flow":${20 + Math.sin(this.#round / 10)}}`, { qos: 1 }, (error) => {
-        if (error) return;
-        this.#unacknowledged--;
-        this.lastAckMs = performance.now();
-        this.acknowledged.get(device)!.set(atMs, this.lastAckMs);
-      });
+      this.#send(`${device} ${atMs}`, { device, atMs, payload: `{"timestamp":${atMs},"flow":${20 + Math.sin(this.#round / 10)}}`, sentMs: 0 });
     }
+  }
+
+  #send(key: string, sent: Sent): void {
+    sent.sentMs = performance.now();
+    this.#waiting.set(key, sent);
+    this.client.publish(`plant/${sent.device}`, sent.payload, { qos: 1 }, (error) => {
+      if (error || !this.#waiting.delete(key)) return;
+      this.lastAckMs = performance.now();
+      this.acknowledged.get(sent.device)!.set(sent.atMs, this.lastAckMs);
+    });
   }
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { audit, pause, Publisher, Target, until } from './bench.js';
 
 const ZEROS = Buffer.alloc(256 * 1024);
+const LEAST_BYTES = 4096;
 
 export interface DiskFull {
   readings: number;
@@ -77,7 +78,7 @@ class Ballast {
   constructor(private readonly path: string) {
     this.#file = openSync(path, 'w');
     this.#fill();
-    this.#timer = setInterval(() => this.#fill(), 20);
+    this.#timer = setInterval(() => this.#fill(), 5);
   }
 
   remove(): void {
@@ -87,9 +88,11 @@ class Ballast {
   }
 
   #fill(): void {
-    for (let bytes = ZEROS.length; bytes >= 4096;) {
+    // Full already, nearly always: then this is one write that fails.
+    for (let bytes = LEAST_BYTES; bytes >= LEAST_BYTES;) {
       try {
         writeSync(this.#file, ZEROS, 0, bytes);
+        bytes = Math.min(ZEROS.length, bytes * 2);
       } catch {
         bytes /= 2;
       }
