@@ -114,7 +114,7 @@ export class StreamDetector implements Detector {
     this.#devices.begin(batch, this.#policies);
     const { starts } = this.#rounds;
     for (let k = 0; k + 1 < starts.length; k++) this.#round(batch, starts[k], starts[k + 1]);
-    this.#devices.judge(batch, (periodMs) => this.#threshold(periodMs, this.#policies.settings.falseAlarmsPerDay));
+    this.#devices.judge(batch, (periodMs) => rarityOf(periodMs, this.#policies.settings.falseAlarmsPerDay));
     for (const { id, incident } of replaying?.events ?? []) this.#events.adoptIncident(id, incident);
     batch.events.push(...this.#events.takeChanged());
     batch.verdicts.push(...this.#health.takeChanged());
@@ -253,7 +253,7 @@ export class StreamDetector implements Detector {
   #threshold(periodMs: number, falseAlarmsPerDay: number): number {
     if (periodMs <= 0) return this.tuning.threshold;
     const { threshold, rareFrom, rareTo, rareSlope } = this.tuning;
-    const rarity = Math.log(DAY_MS / periodMs / falseAlarmsPerDay / FITTED_READINGS);
+    const rarity = rarityOf(periodMs, falseAlarmsPerDay);
     const steep = rarity < rareFrom ? 0 : Math.min(rarity, rareTo) - rareFrom;
     return Math.max(2, threshold + rarity + (rareSlope - 1) * steep);
   }
@@ -298,6 +298,11 @@ export class StreamDetector implements Detector {
   canTakeFeedback(eventId: string, verdict: FeedbackVerdict): boolean {
     return this.#events.canTakeFeedback(eventId, verdict);
   }
+}
+
+/** How much rarer an alarm must be than one in FITTED_READINGS, as a logarithm; 0 while the period is unknown. */
+function rarityOf(periodMs: number, falseAlarmsPerDay: number): number {
+  return periodMs > 0 ? Math.log(DAY_MS / periodMs / falseAlarmsPerDay / FITTED_READINGS) : 0;
 }
 
 function none(): boolean {

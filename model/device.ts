@@ -66,7 +66,7 @@ export class DeviceJudge {
     this.#said[row] = (ended ? ENDED : OPEN) | (lasting ? LASTING : 0);
   }
 
-  judge(batch: Batch, thresholdAt: (periodMs: number) => number): void {
+  judge(batch: Batch, rarityAt: (periodMs: number) => number): void {
     const n = batch.n;
     for (let row = 0; row < n;) {
       const device = this.fleet.deviceOfSlot(batch.slot[row]);
@@ -74,7 +74,7 @@ export class DeviceJudge {
       const atMs = batch.timestampMs[row];
       do row++;
       while (row < n && batch.timestampMs[row] === atMs && (batch.flags[row] & FLAG.FIRST) === 0 && this.fleet.deviceOfSlot(batch.slot[row]) === device);
-      if (device) this.#message(batch, device, first, row, thresholdAt);
+      if (device) this.#message(batch, device, first, row, rarityAt);
     }
   }
 
@@ -82,7 +82,7 @@ export class DeviceJudge {
    * Rows first .. end - 1 are one message of the device. Messages of one device with one timestamp that follow each other (a topic for each metric) cannot be told
    * apart here and count as one: only then does it matter for the device as a whole whether a batch ends between them; the scores of its series do not change.
    */
-  #message(batch: Batch, device: Device, first: number, end: number, thresholdAt: (periodMs: number) => number): void {
+  #message(batch: Batch, device: Device, first: number, end: number, rarityAt: (periodMs: number) => number): void {
     for (let row = first; row < end; row++) if ((batch.flags[row] & (FLAG.LATE | FLAG.DEVICE)) === 0) this.joint.note(device, batch.slot[row]);
     // Metrics that were read by now, not those that the batch goes on to declare: where a batch ends must make no difference.
     const several = this.joint.metrics(device) > 1;
@@ -101,7 +101,7 @@ export class DeviceJudge {
     }
     if (judged === 0) return;
     this.health.message(device, atMs, batch.rowNowMs?.[first] ?? batch.nowMs);
-    if (several) this.#whole(batch, device, atMs, score, warming === judged, thresholdAt);
+    if (several) this.#whole(batch, device, atMs, score, warming === judged, rarityAt);
   }
 
   /** Alarms and abnormal states of one metric become events. */
@@ -125,11 +125,11 @@ export class DeviceJudge {
   }
 
   /** The device as a whole, after a message of it. */
-  #whole(batch: Batch, device: Device, atMs: number, score: number, warming: boolean, thresholdAt: (periodMs: number) => number): void {
+  #whole(batch: Batch, device: Device, atMs: number, score: number, warming: boolean, rarityAt: (periodMs: number) => number): void {
     const s = this.#wide.floats[this.#wide.page(device.slot)];
     const at = this.#wide.at(device.slot);
     const periodMs = this.health.periodMs(device) * this.joint.messagesASweep(device);
-    const found = this.joint.judge(device, thresholdAt(Math.max(LEAST_PERIOD_MS, periodMs)));
+    const found = this.joint.judge(device, rarityAt(Math.max(LEAST_PERIOD_MS, periodMs)));
     const told = found.opened ? !this.#policies.inMaintenance(device.name, atMs) : found.grew && this.events.holds(device.id, DEVICE_METRIC);
     if (told) this.events.alarm(device, jointAlarm(found, atMs), periodMs);
     else if (this.joint.isOpen(device)) this.events.continued(device, DEVICE_METRIC, atMs, null);

@@ -18,8 +18,8 @@ const DEVICE_WORDS = 8;
 
 /** A metric that was missing is expected again after so many sweeps. */
 const EXPECT_AGAIN = 64;
-/** Surprise that it takes to open, under the log odds that a series of the device would need: both are logarithms of how seldom. */
-const EASIER = 5.5;
+/** Surprise that it takes to open where one false alarm in 2,057 sweeps is allowed; both it and the rarity asked for are logarithms of how seldom. */
+const NEEDED = 4.65;
 /** At least. */
 const LEAST_NEEDED = 3;
 const NAMED = 6;
@@ -116,8 +116,8 @@ export class Joint {
     observeLevel(s, ints, at, open, v, !wanders);
   }
 
-  /** Judges the device after the metrics of one message were observed; finds nothing in the middle of a sweep. The finding is valid until the next call. */
-  judge(device: Device, thresholdOdds: number): JointFinding {
+  /** Judges the device after the metrics of one message were observed; finds nothing in the middle of a sweep. `rarity`: ln of how much rarer than one in 2,057 sweeps a false alarm must be. The finding is valid until the next call. */
+  judge(device: Device, rarity: number): JointFinding {
     const found = this.#finding;
     found.score = 0;
     found.opened = found.grew = found.closed = false;
@@ -125,7 +125,7 @@ export class Joint {
     const metrics = this.metrics(device);
     const star = this.#starOf(device);
     const wasOpen = this.isOpen(device);
-    const needed = Math.max(LEAST_NEEDED, thresholdOdds - EASIER) + Math.log(Math.ceil(metrics / WIDTH));
+    const needed = Math.max(LEAST_NEEDED, NEEDED + rarity) + Math.log(Math.ceil(metrics / WIDTH));
     let open = 0;
     for (let first = 0; first < metrics; first += WIDTH) {
       const block = this.#block;
