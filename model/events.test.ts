@@ -51,6 +51,13 @@ describe('an event', () => {
     expect(told.events.isOpen(told.device.id)).toBe(false);
   });
 
+  it('keeps what its metric expected and got when the state of the device turns out to be worse', () => {
+    const told = new Told();
+    const [opened] = told.alarm(1, 'a', 1.2);
+    const state: Partial<Alarm> = { kind: 'shift', channel: -1, actual: null, yhat: null, yhatLower: null, yhatUpper: null, with: [{ metric: 'a', contribution: 1 }], reason: 'another state' };
+    expect(told.alarm(2, '*', 3, state)).toMatchObject([{ id: opened.id, kind: 'shift', peakScore: 3, actual: 1, yhatUpper: 1, reason: 'a at 1' }]);
+  });
+
   it.each([[1.05, 1, 'info'], [1.2, 1, 'warning'], [1.05, 80, 'warning'], [1.5, 1, 'warning'], [1.5, 80, 'critical'], [1.9, 1, 'critical']])(
     'with a peak of %d that lasts %d readings is %s', (score, readings, severity) => {
       const told = new Told();

@@ -233,10 +233,14 @@ export class Events implements DocumentPart {
     event.readings++;
     event.updatedMs = Math.max(event.updatedMs, alarm.atMs);
     if (alarm.score > event.peakScore) {
-      Object.assign(event, {
-        peakScore: alarm.score, peakMs: alarm.atMs, actual: alarm.actual, yhat: alarm.yhat, yhatLower: alarm.yhatLower, yhatUpper: alarm.yhatUpper,
-        reason: kept.members.length > 1 && alarm.metric !== DEVICE_METRIC ? `${alarm.metric}: ${alarm.reason}` : alarm.reason,
-      });
+      Object.assign(event, { peakScore: alarm.score, peakMs: alarm.atMs });
+      // What a metric says (expected, got) tells a person more than that the device's state is another: it keeps the word.
+      if (alarm.actual !== null || event.actual === null) {
+        Object.assign(event, {
+          actual: alarm.actual, yhat: alarm.yhat, yhatLower: alarm.yhatLower, yhatUpper: alarm.yhatUpper,
+          reason: kept.members.length > 1 && alarm.metric !== DEVICE_METRIC ? `${alarm.metric}: ${alarm.reason}` : alarm.reason,
+        });
+      }
     }
     takePart(kept.parts, alarm);
     event.metrics = shares(kept.parts);
