@@ -273,7 +273,7 @@ export class Judge {
     const { measured, mismatch, lack } = season.finding;
     if (!measured) return;
     if (this.#on[SEASON]) this.#judgeUsual(season, SEASON, s, ints, at, at + this.#usual, mismatch, this.tuning.mismatch, t);
-    if (this.#on[SPAN]) this.#judgeUsual(season, SPAN, s, ints, at, at + this.#usual + 1, -Math.log(1.02 - lack), this.tuning.lack, t);
+    if (this.#on[SPAN] && lack >= 0) this.#judgeUsual(season, SPAN, s, ints, at, at + this.#usual + 1, -Math.log(1.02 - lack), this.tuning.lack, t);
   }
 
   /** What is never negative and has a usual mean, in the word `usual`: only multiples of it count. */

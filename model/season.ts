@@ -23,6 +23,8 @@ const LEARN_CYCLES = 1;
 const JUDGE_CYCLES = 2;
 /** A cycle's range is that of so many cycles: one that comes a little late is not missing. */
 const RANGE_CYCLES = 1.25;
+/** The range of a long cycle is looked at once in so many blocks. */
+const LACK_EVERY = 4;
 const DAY_MS = 86_400_000;
 
 // Words of a series.
@@ -58,7 +60,7 @@ export interface SeasonFinding {
   judged: boolean;
   /** How far the latest quarter of a cycle is from the same phase of the cycles before, in scales. */
   mismatch: number;
-  /** How much of the usual range of a cycle the latest one lacks, 0 to 1. */
+  /** How much of the usual range of a cycle the latest one lacks, 0 to 1; -1 where that was not looked at. */
   lack: number;
   /** Blocks measured by this cycle. */
   blocks: number;
@@ -189,11 +191,11 @@ export class Season {
     const at = this.#at;
     const lag = ints[at + LAG];
     const known = this.#known();
+    const day = DAY_MS / (ints[at + STRIDE] * periodMs);
     const r = correlation(this.#codes, this.#ring, ints[at + BLOCKS], known, lag, s[at + MEAN]);
     const before = s[at + BEFORE];
     const peak = lag - 1;
     if (peak >= LEAST_LAG && before > r && before >= s[at + BEFORE_2] && before - s[at + TROUGH] > LEAST_PEAK && before > LEAST_PEAK) {
-      const day = DAY_MS / (ints[at + STRIDE] * periodMs);
       const worth = before * (near(peak, s[at + CYCLE]) ? FAVOUR : 1) * (near(peak, day) ? FAVOUR : 1);
       if (worth > s[at + PEAK] / FIRST) {
         const bend = s[at + BEFORE_2] - 2 * before + r;
@@ -207,7 +209,8 @@ export class Season {
     ints[at + LAG] = lag + 1;
     if (lag <= MOST_LAG && lag <= 0.45 * known) return;
     ints[at + LAG] = 0;
-    if (s[at + PEAK_LAG] > 0) this.#found(s[at + PEAK_LAG], known);
+    // A day is known exactly, which seven of them need.
+    if (s[at + PEAK_LAG] > 0) this.#found(near(s[at + PEAK_LAG], day) ? day : s[at + PEAK_LAG], known);
     else this.#foundNone(known);
   }
 
@@ -283,7 +286,7 @@ export class Season {
     finding.judged = held > JUDGE_CYCLES * cycle;
     finding.blocks = 1 + held - LEARN_CYCLES * cycle;
     finding.mismatch = s[at + MISMATCH];
-    finding.lack = this.#lack(cycle, daily);
+    finding.lack = held % LACK_EVERY === 0 ? this.#lack(cycle, daily) : -1;
   }
 
   /** Mismatch of the block in whose surroundings the latest ends, in codes; -1 where there is nothing to compare with. */
@@ -338,7 +341,7 @@ export class Season {
     const span = Math.round(RANGE_CYCLES * cycle);
     const range = rangeBefore(this.#codes, this.#ring, blocks, span);
     const usual = s[at + RANGE];
-    s[at + RANGE] = usual === 0 ? range : usual + (range - usual) / (4 * cycle);
+    s[at + RANGE] = usual === 0 ? range : usual + (range - usual) / cycle;
     let due = usual;
     if (daily && range < 0.8 * usual && this.#known() > 8.5 * cycle) {
       const weekAgo = rangeBefore(this.#codes, this.#ring, blocks - Math.round(7 * cycle), span);
