@@ -28,7 +28,7 @@ function messagesOf(turn: number): KafkaMessage[] {
     return {
       key: Buffer.from(`machine-${d}`), value: Buffer.from(`{"timestamp":${atMs},"temperature":${(20 + Math.sin(turn / 7 + d) + ((d * 7919 + turn * 104_729) % 1000) / 2000).toFixed(3)}}`),
       timestamp: String(atMs), offset: String(turn * devices + d), attributes: 0, headers: {},
-    } as KafkaMessage;
+    };
   });
 }
 
