@@ -13,6 +13,7 @@ export interface FleetSize {
 const START_MS = Date.UTC(2026, 0, 1);
 const PERIOD_MS = 60_000;
 const A_REQUEST = 4000;
+const RETRY_MS = 1000;
 /** Of ten devices one has a second metric, one has a fault in the last fifth, and now and then a message comes twice, or late. */
 const TENTH = 10;
 
@@ -64,7 +65,7 @@ export class FleetMessages {
 
 /** Writes them all; a poison message for each partition in the middle. */
 export async function produceFleet(server: KafkaServer, topic: string, fleet: FleetMessages, partitions: number): Promise<void> {
-  const producer = server.client().producer({ createPartitioner: Partitioners.DefaultPartitioner, idempotent: true, maxInFlightRequests: 1, retry: { retries: 200, initialRetryTime: 200, maxRetryTime: 2000 } });
+  const producer = server.client().producer({ createPartitioner: Partitioners.DefaultPartitioner });
   await producer.connect();
   const half = (fleet.turns * fleet.size.devices) / 2;
   let waiting: Message[] = [];
@@ -83,10 +84,18 @@ export async function produceFleet(server: KafkaServer, topic: string, fleet: Fl
   await producer.disconnect();
 }
 
+/** Until the broker has them: what it gets twice on the way is a repetition like any other. */
 async function send(producer: Producer, topic: string, messages: Message[]): Promise<void> {
-  if (messages.length > 0) await producer.send({ topic, acks: -1, messages });
+  while (messages.length > 0) {
+    try {
+      await producer.send({ topic, acks: -1, messages });
+      return;
+    } catch {
+      await new Promise((resolve) => { setTimeout(resolve, RETRY_MS); });
+    }
+  }
 }
 
 async function poison(producer: Producer, topic: string, partitions: number, timestamp: string): Promise<void> {
-  await producer.send({ topic, acks: -1, messages: Array.from({ length: partitions }, (_, partition) => ({ partition, key: 'poison', value: '{"temperature":', timestamp })) });
+  await send(producer, topic, Array.from({ length: partitions }, (_, partition) => ({ partition, key: 'poison', value: '{"temperature":', timestamp })));
 }

@@ -95,10 +95,8 @@ async function run(server: KafkaServer, influxd: Influxd, workers: Workers, opti
     written = true;
     say(`${fleet.messages} messages written`);
   });
-  // A failure is that of the run, below.
-  producing.catch(() => undefined);
-  const { kills, pauses, loads } = await disturb(server, workers, options, say, async () => written && await lagOf(server, options.partitions) === 0);
-  await producing;
+  const disturbing = disturb(server, workers, options, say, async () => written && await lagOf(server, options.partitions) === 0);
+  const [{ kills, pauses, loads }] = await Promise.all([disturbing, producing]);
   await untilRead(server, options.partitions);
   const seconds = (performance.now() - began) / 1000;
   await workers.stopAll();
