@@ -1,6 +1,7 @@
 import type { StatePart } from '../core/state.js';
 import { Arena, WideArena } from './arena.js';
 import { CALIBRATION_WORDS, calibrate, CLUSTER, COUNT, LATEST, PEAK_DECAY, SILENT, SIZES, surprise, type Expected } from './calibration.js';
+import type { Finding } from './finding.js';
 import { Horizon } from './horizon.js';
 import { Hours } from './hours.js';
 import { Layout } from './layout.js';
@@ -31,26 +32,6 @@ const ANCHOR = 0; // u is kept relative to the first one
 // 1: the sum that the long horizon keeps
 const LAST = 2; // the latest reading
 const WIDE_WORDS = 3;
-
-/** What a reading was found to be; valid until the next call. */
-export interface Finding {
-  /** Log odds of the channel that is most surprised, its offset included, with the support of the others; SILENT where none is. */
-  odds: number;
-  channel: number;
-  /** Whether it lies above what was seen or forecast. */
-  above: boolean;
-  /** Whether the value is beyond all that the series has shown. */
-  extreme: boolean;
-  /** Readings for which that channel has shown nothing novel. */
-  unseen: number;
-  /** The working value less the series' anchor, its scale, the squared error of the one-step forecast in squared scales. */
-  v: number;
-  scale: number;
-  square: number;
-  /** Equal readings in a row before this one, and whether they are the longest run so far. */
-  run: number;
-  stuck: boolean;
-}
 
 /**
  * The channels of every series and their calibration: log odds of each reading that it is unlike anything that its series has shown.

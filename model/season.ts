@@ -1,4 +1,5 @@
 import { Arena } from './arena.js';
+import { mismatch } from './phase.js';
 import { correlation, fold, PATTERN_BLOCKS, rangeBefore, recode, unfold, UNKNOWN } from './ring.js';
 
 const MASK = PATTERN_BLOCKS - 1;
@@ -276,7 +277,7 @@ export class Season {
     const cycle = s[at + CYCLE];
     const cycleMs = cycle * this.#ints[at + STRIDE] * periodMs;
     const daily = near(cycleMs, DAY_MS);
-    const miss = this.#miss(cycle, daily);
+    const miss = mismatch(this.#codes, this.#ring, this.#ints[at + BLOCKS], this.#known(), cycle, daily);
     if (miss < 0) return;
     const quarter = 4 / cycle;
     s[at + MISMATCH] += (quarter < 0.5 ? quarter : 0.5) * (miss / CODES - s[at + MISMATCH]);
@@ -287,50 +288,6 @@ export class Season {
     finding.blocks = 1 + held - LEARN_CYCLES * cycle;
     finding.mismatch = s[at + MISMATCH];
     finding.lack = held % LACK_EVERY === 0 ? this.#lack(cycle, daily) : -1;
-  }
-
-  /** Mismatch of the block in whose surroundings the latest ends, in codes; -1 where there is nothing to compare with. */
-  #miss(cycle: number, daily: boolean): number {
-    const codes = this.#codes;
-    const ring = this.#ring;
-    const blocks = this.#ints[this.#at + BLOCKS];
-    const oldest = blocks - this.#known();
-    const reach = cycle < 24 ? 1 : Math.round(cycle / 16);
-    const now = blocks - 1 - 2 * reach;
-    // Of the cycles before: the highest and lowest around the phase, the least of their highs, the greatest of their lows.
-    let high = UNKNOWN;
-    let low = 127;
-    let leastHigh = 127;
-    let greatestLow = UNKNOWN;
-    for (let k = 1; k <= 7; k = k === 2 ? 7 : k + 1) {
-      const then = now - Math.round(k * cycle);
-      if (then - reach < oldest || (k === 7 && !daily)) break;
-      let top = UNKNOWN;
-      let bottom = 127;
-      for (let i = then - reach; i <= then + reach; i++) {
-        const code = codes[ring + (i & MASK)];
-        if (code === UNKNOWN) continue;
-        if (code > top) top = code;
-        if (code < bottom) bottom = code;
-      }
-      if (top === UNKNOWN) continue;
-      if (top > high) high = top;
-      if (bottom < low) low = bottom;
-      if (top < leastHigh) leastHigh = top;
-      if (bottom > greatestLow) greatestLow = bottom;
-    }
-    if (high === UNKNOWN) return -1;
-    const code = codes[ring + (now & MASK)];
-    if (code === UNKNOWN) return 0;
-    let top = code;
-    let bottom = code;
-    for (let i = now - 2 * reach; i < blocks; i++) {
-      const one = codes[ring + (i & MASK)];
-      if (one === UNKNOWN) continue;
-      if (one > top) top = one;
-      if (one < bottom) bottom = one;
-    }
-    return Math.max(0, code - high, low - code, leastHigh - top, bottom - greatestLow);
   }
 
   /** How much of a cycle's usual range the latest one lacks; a day of rest lacks nothing where there was one a week ago. */
