@@ -1,6 +1,7 @@
 import { DuckDBInstance } from '@duckdb/node-api';
 import type { DuckDBConnection, DuckDBPreparedStatement } from '@duckdb/node-api';
 import { mkdirSync } from 'node:fs';
+import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { GruardError, messageOf } from '../../core/errors.js';
 
@@ -64,6 +65,8 @@ export async function openDatabase(options: EmbeddedOptions): Promise<Database> 
       autoload_known_extensions: 'false',
     });
     const writer = await instance.connect();
+    // Letting go of the file after an error must not write to it: on a full disk each try would leave a checkpoint marker in the log, and with two it cannot be read.
+    await writer.run('PRAGMA disable_checkpoint_on_shutdown');
     await writer.run(TABLES);
     await checkVersion(writer, options.path);
     return {
@@ -75,6 +78,18 @@ export async function openDatabase(options: EmbeddedOptions): Promise<Database> 
   } catch (error) {
     instance?.closeSync();
     throw storeError(error, options.path);
+  }
+}
+
+const ROOM_BYTES = 8 * 1024 * 1024;
+
+/** Throws STORE_UNAVAILABLE where the disk has not the room that a transaction and a checkpoint of the log may take: DuckDB does not come through a full disk unharmed. */
+export async function requireRoom(path: string): Promise<void> {
+  if (path === ':memory:') return;
+  const { bavail, bsize } = await statfs(dirname(path));
+  const log = await stat(`${path}.wal`).then(({ size }) => size, () => 0);
+  if (bavail * bsize < ROOM_BYTES + 2 * log) {
+    throw new GruardError('STORE_UNAVAILABLE', `${path}: the disk is full (${bavail * bsize} bytes free): nothing is written to the store until there is room`);
   }
 }
 

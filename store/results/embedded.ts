@@ -7,7 +7,7 @@ import type { EventQuery, Page, ResultStore, SeriesNames, SeriesPoint, SeriesQue
 import { EmbeddedQueries } from './embedded-queries.js';
 import { ReadingsWriter } from './embedded-readings.js';
 import type { Database, EmbeddedOptions } from './embedded-schema.js';
-import { isFatal, openDatabase, storeError } from './embedded-schema.js';
+import { isFatal, openDatabase, requireRoom, storeError } from './embedded-schema.js';
 
 const UPSERT_EVENTS = `
   INSERT OR REPLACE INTO events SELECT unnest(from_json($rows, '[{"id":"VARCHAR","device":"VARCHAR","metric":"VARCHAR","kind":"VARCHAR",
@@ -62,6 +62,7 @@ export class EmbeddedStore implements ResultStore {
   write(batch: Batch, names: SeriesNames, position: number): Promise<void> {
     return this.#inTurn(async (database) => {
       const { writer, begin, setPosition, commit } = database;
+      await requireRoom(this.options.path);
       await begin.run();
       try {
         if (batch.n > 0) await this.#readings!.write(batch, names);
@@ -137,6 +138,7 @@ export class EmbeddedStore implements ResultStore {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#turn.catch(() => undefined);
+    await this.#fold();
     this.#release();
   }
 
@@ -169,6 +171,16 @@ export class EmbeddedStore implements ResultStore {
     if (isFatal(error)) return;
     await database.writer.run('ROLLBACK').catch(() => this.#release());
     if (this.#database) await this.#readings!.load();
+  }
+
+  /** The log becomes part of the file, so that one file is all there is to back up; where there is no room for that, the next start reads the log. */
+  async #fold(): Promise<void> {
+    try {
+      await requireRoom(this.options.path);
+      await this.#database?.writer.run('CHECKPOINT');
+    } catch {
+      // Everything is in the log.
+    }
   }
 
   #release(): void {

@@ -10,6 +10,8 @@ export interface Look {
   rssBytes: number;
   /** The journal's line of the health report. */
   journal: { status: string; detail: string };
+  /** The store's line of the health report. */
+  store: { status: string; detail: string };
   /** Messages between their arrival and their acknowledgement, all sources together. */
   unacknowledged: number;
   /** Records that the store has not taken yet. */
@@ -30,8 +32,12 @@ EmbeddedStore.prototype.write = async function stalled(...args): Promise<void> {
 function look(): Look {
   const measures = gruard.service.measures();
   const sum = (name: string): number => measures.find((measure) => measure.name === name)!.values.reduce((total, { value }) => total + value, 0);
-  const { status, detail } = gruard.service.health().checks.find(({ name }) => name === 'journal')!;
-  return { rssBytes: process.memoryUsage.rss(), journal: { status, detail }, unacknowledged: sum('gruard_source_waiting'), lag: sum('gruard_follower_lag_records') };
+  const { checks } = gruard.service.health();
+  const check = (part: string): { status: string; detail: string } => {
+    const { status, detail } = checks.find(({ name }) => name.includes(part))!;
+    return { status, detail };
+  };
+  return { rssBytes: process.memoryUsage.rss(), journal: check('journal'), store: check('embedded'), unacknowledged: sum('gruard_source_waiting'), lag: sum('gruard_follower_lag_records') };
 }
 
 process.on('message', (order: Order) => {
