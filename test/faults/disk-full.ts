@@ -14,7 +14,7 @@ export interface DiskFull {
   /** From the first commit that failed, as health says it, to the last acknowledgement; below 0 where that came before. */
   last_ack_after_ms: number;
   health: string;
-  /** Acknowledged while the disk was full and health said so. */
+  /** Acknowledged after that, before the ballast went: gruard gives segments free that everybody has passed, and goes on where it gets their room before the ballast does. */
   acknowledged_while_full: number;
   resumed_after_ms: number;
 }
