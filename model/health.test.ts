@@ -79,11 +79,18 @@ describe('health', () => {
     for (let k = 0; k < 60; k++) {
       batch.reset();
       batch.nowMs = START_MS + (expected.length > 0 ? k * PERIOD_MS : k * 1000);
+      // A second has passed as well: a device that sends is not silent, however old its readings are.
+      batch.controls.push({ kind: 'tick', nowMs: batch.nowMs });
       batch.push(1, slot, START_MS + timestampAfterStart(k), draw(), 0);
       bench.detector.step(batch);
       kinds.push(...batch.verdicts.map((verdict) => verdict.kind));
     }
     expect(kinds).toEqual(expected);
+    const laterMs = batch.nowMs + 11 * PERIOD_MS;
+    batch.reset();
+    batch.controls.push({ kind: 'tick', nowMs: laterMs });
+    bench.detector.step(batch);
+    expect(batch.verdicts).toMatchObject([{ kind: 'silent' }]);
   });
 
   it('finds a clock that runs ahead', () => {

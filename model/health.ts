@@ -16,7 +16,8 @@ const OFFSET = 6; // how far behind
 const SILENCES = 7; // silences, forgotten within a day
 const SILENCE_AT = 8; // when the latest one ended
 const OPEN = 9; // bit set of verdicts on the device as a whole that hold
-const WORDS = 10;
+const HEARD = 10; // when the newest message came in: the clock where it was old (a backlog, a clock that is behind), else its timestamp
+const WORDS = 11;
 
 const SILENT_BIT = 1;
 const FLAPPING_BIT = 2;
@@ -45,7 +46,7 @@ export function isSentinel(value: number): boolean {
 export class Health implements DocumentPart {
   readonly name = 'verdicts';
   readonly version = 1;
-  readonly arena = new WideArena('health', 1, 'device', WORDS);
+  readonly arena = new WideArena('health', 2, 'device', WORDS);
   /** By device id: those that hold. */
   readonly #open = new Map<number, HealthVerdict[]>();
   #changed: HealthVerdict[] = [];
@@ -76,6 +77,7 @@ export class Health implements DocumentPart {
     }
     s[at + MESSAGES] = n + 1;
     s[at + LAST] = timestampMs;
+    s[at + HEARD] = nowMs - timestampMs > PAST_MS ? nowMs : timestampMs;
     if (nowMs > 0) this.#judgeClock(device, s, at, timestampMs, nowMs);
   }
 
@@ -140,11 +142,11 @@ export class Health implements DocumentPart {
 
   #judgeSilence(device: Device, s: Float64Array, at: number, nowMs: number): void {
     const patience = Math.max(SILENT_LEAST_MS, SILENT_PERIODS * s[at + FAST_PERIOD], 2 * s[at + LONGEST]);
-    const quiet = nowMs - s[at + LAST];
+    const quiet = nowMs - s[at + HEARD];
     if (quiet <= patience) return;
     s[at + OPEN] += SILENT_BIT;
     const usual = duration(Math.max(1000, s[at + FAST_PERIOD]));
-    this.#begin(device, null, 'silent', s[at + LAST], `no message for ${duration(quiet)}; it sends one every ${usual}`);
+    this.#begin(device, null, 'silent', s[at + HEARD], `no message for ${duration(quiet)}; it sends one every ${usual}`);
   }
 
   #returned(device: Device, s: Float64Array, at: number, atMs: number): void {
