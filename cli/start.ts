@@ -16,4 +16,6 @@ export async function start(options: CommonOptions): Promise<void> {
     await gruard.close();
   }
   log.info('stopped');
+  // All is committed and closed; a client that kafkajs was still connecting would keep the process.
+  if (config.mode === 'cluster') process.exit();
 }

@@ -340,6 +340,7 @@ export class OwnedPartition {
     try {
       await producer.connect();
       await (await producer.transaction()).abort();
+      if (this.dropped) throw new Error('dropped');
       return producer;
     } catch (error) {
       await producer.disconnect().catch(() => undefined);
