@@ -8,7 +8,7 @@ import { GruardError, messageOf } from '../core/errors.js';
 import { kafkaAddress, openKafka, type KafkaConnection } from '../core/kafka.js';
 import type { Log } from '../core/log.js';
 import { ReasonCounters } from '../core/reasons.js';
-import { auditCall, expireHourly, type Gruard } from '../gruard.js';
+import { auditCall, expireHourly, tlsError, type Gruard } from '../gruard.js';
 import { Decoder } from '../ingest/decode/index.js';
 import { HttpSource } from '../ingest/http.js';
 import { Intake } from '../ingest/intake.js';
@@ -145,6 +145,7 @@ async function open(config: Config, connection: KafkaConnection, log: Log, clock
   const server = buildServer(service, {
     ...apiOptions,
     onAudit: (entry) => auditCall(entry, audit, log),
+    onTlsError: tlsError(log, 'api'),
     onError: (error, request) => log.error('request failed', { ...request, error: messageOf(error) }),
   });
   const { port } = await listen(server, apiOptions);

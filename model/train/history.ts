@@ -66,12 +66,15 @@ class Collector {
   }
 }
 
+/** A line that never ends must not fill the memory. */
+const MAX_LINE_BYTES = 1_048_576;
+
 async function readCsv(path: string): Promise<Map<string, Collector>> {
   const columns = new Map<string, Collector>();
   let header: string[] | undefined;
   let timeColumn = -1;
   const input = createReadStream(path);
-  const parser = parse({ bom: true, skip_empty_lines: true });
+  const parser = parse({ bom: true, skip_empty_lines: true, max_record_size: MAX_LINE_BYTES });
   // A pipe does not carry errors: without this a file that cannot be read would never end.
   input.once('error', (error) => parser.destroy(error));
   try {
