@@ -123,7 +123,7 @@ export const Point = Type.Object({
   anomaly_score: Num('Above 1 is anomalous; 0 while warming up.'),
   scored: Type.Boolean({ description: 'False for a late reading: stored, not scored.' }),
   in_event: Type.Boolean(),
-  revised: Type.Boolean({ description: 'True where a late reading came for the time of a scored one: the value is the later one, forecast and score are of the first.' }),
+  revised: Type.Boolean({ description: 'True where a late reading corrected a scored one: the value is the later one, forecast and score are of the first.' }),
 });
 
 export const SubmitResult = Type.Object({

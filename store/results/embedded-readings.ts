@@ -9,13 +9,16 @@ const CHUNK_ROWS = 2048;
 const READING_TYPES = [UINTEGER, BIGINT, DOUBLE, DOUBLE, DOUBLE, DOUBLE, DOUBLE, UTINYINT];
 const SERIES_TYPES = [UINTEGER, VARCHAR, VARCHAR, VARCHAR];
 
-/** A late row corrects the value of a reading that is there, leaves the forecast as it was made, and marks the reading as revised; any other row replaces it whole. */
+/**
+ * A late row with another value corrects the reading that is there, leaves the forecast as it was made, and marks it as revised; with the same value (a broker that
+ * delivers again what was long forgotten) it changes nothing. Any other row replaces it whole.
+ */
 const MERGE = `
   MERGE INTO readings r USING staged s
   ON r.series_id = s.series_id AND r.timestamp_ms = s.timestamp_ms AND r.timestamp_ms BETWEEN $from AND $to
   WHEN MATCHED AND (s.flags & ${FLAG.LATE}) = 0 THEN UPDATE SET actual = s.actual, yhat = s.yhat, yhat_lower = s.yhat_lower,
-    yhat_upper = s.yhat_upper, anomaly_score = s.anomaly_score, flags = s.flags | (CASE WHEN (r.flags & ${FLAG.LATE | FLAG.REVISED}) = 0 THEN 0 ELSE ${FLAG.REVISED} END)
-  WHEN MATCHED AND (r.actual IS DISTINCT FROM s.actual OR (r.flags & ${FLAG.LATE | FLAG.REVISED}) = 0) THEN UPDATE SET actual = s.actual, flags = r.flags | ${FLAG.REVISED}
+    yhat_upper = s.yhat_upper, anomaly_score = s.anomaly_score, flags = s.flags | (CASE WHEN (r.flags & ${FLAG.REVISED}) <> 0 OR ((r.flags & ${FLAG.LATE}) <> 0 AND r.actual IS DISTINCT FROM s.actual) THEN ${FLAG.REVISED} ELSE 0 END)
+  WHEN MATCHED AND r.actual IS DISTINCT FROM s.actual THEN UPDATE SET actual = s.actual, flags = r.flags | ${FLAG.REVISED}
   WHEN NOT MATCHED THEN INSERT BY NAME`;
 
 /**

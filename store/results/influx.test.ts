@@ -31,5 +31,5 @@ describe.skipIf(!findInfluxd())('with a real influxd (skipped where it is not in
       },
       async remove() {},
     };
-  });
+  }, { seesSameValue: false });
 });
