@@ -5,6 +5,8 @@ const START_MS = Date.UTC(2026, 0, 1);
 const PERIOD_MS = 60_000;
 export const METRICS = ['temperature', 'pressure'];
 const MOST_WAITING = 200;
+/** Faults a reading. */
+const FAULT_RATE = 0.002;
 
 /** Devices that publish at QoS 1, and the oracle: what the broker has acknowledged, it must deliver, and gruard must have. */
 export class PublishingFleet {
@@ -17,8 +19,8 @@ export class PublishingFleet {
   #round = 0;
   #stopped = false;
   #loop: Promise<void> | undefined;
-  /** [device] readings left of a fault. */
-  readonly #faults = new Map<string, number>();
+  /** [device] readings left of a fault, and how far off it is. */
+  readonly #faults = new Map<string, { left: number; size: number }>();
 
   constructor(private readonly url: string, readonly devices: readonly string[], private readonly roundMs: number, seed: number) {
     this.#random = seededRandom(seed);
@@ -49,11 +51,23 @@ export class PublishingFleet {
     }
   }
 
+  /** Every so often a device is off for some readings, each time by another amount: what repeats itself would stop alarming. */
+  #fault(device: string): number {
+    const fault = this.#faults.get(device) ?? { left: 0, size: 0 };
+    this.#faults.set(device, fault);
+    if (fault.left === 0) {
+      if (this.#random() >= FAULT_RATE) return 0;
+      fault.left = 12;
+      fault.size = (this.#random() < 0.5 ? -1 : 1) * 10 * Math.exp(3 * this.#random());
+    }
+    fault.left--;
+    return fault.size;
+  }
+
   #publish(device: string, i: number, atMs: number): void {
     const hours = atMs / 3_600_000;
-    const left = this.#faults.get(device) ?? (this.#random() < 0.004 ? 12 : 0);
-    this.#faults.set(device, Math.max(0, left - 1));
-    const temperature = 20 + i + 3 * Math.sin(hours / 4 + i) + 0.2 * gaussian(this.#random) + (left > 0 ? 15 : 0);
+    const off = this.#fault(device);
+    const temperature = 20 + i + 3 * Math.sin(hours / 4 + i) + 0.2 * gaussian(this.#random) + off;
     const pressure = 1000 + 5 * Math.cos(hours / 3) + 0.5 * gaussian(this.#random);
     this.#waiting++;
     this.published++;
