@@ -98,7 +98,7 @@ export class StreamDetector implements Detector {
     this.judge = new Judge(this.predictor, this.tuning, INTERVALS[profile], (options.channels ?? CHANNELS).filter((channel) => profile === 'default' || !NOT_COMPACT.has(channel)));
     this.#joint = new Joint();
     this.#events = new Events(fleet, this.#policies.settings);
-    this.#devices = new DeviceJudge(fleet, this.#joint, this.#events, this.#health, this.#conditions);
+    this.#devices = new DeviceJudge(fleet, this.#joint, this.#events, this.#health);
     this.parts = [...this.predictor.parts, ...this.judge.parts, this.#conditions.arena, this.#health.arena, ...this.#devices.parts];
     this.documents = [this.#events, this.#health];
   }
@@ -190,7 +190,7 @@ export class StreamDetector implements Detector {
     judge.step(slot, batch.timestampMs[row], batch.value[row], normaliser.working(slot), 2 * predictor.features[i * FEATURES + 6], periodMs,
       predictor.features[i * FEATURES + 4], this.#learning[i] > 0);
     const found = judge.finding;
-    this.#devices.keep(row, found.v, found.run);
+    this.#devices.keep(row, found.v, found.run, this.#conditions.wanders(slot));
     const policy = this.#policies.ofSlot(this.fleet, slot);
     const beyond = batch.value[row] < policy.min || batch.value[row] > policy.max;
     if (policy.ignore || (judge.readings(slot) <= tuning.warmUp && !beyond)) {

@@ -2,7 +2,6 @@ import { DEVICE_METRIC, FLAG, type Batch } from '../core/batch.js';
 import type { Device, Fleet } from '../core/fleet.js';
 import type { StatePart } from '../core/state.js';
 import { WideArena } from './arena.js';
-import type { Conditions } from './condition.js';
 import type { Alarm, Events } from './events.js';
 import type { Health } from './health.js';
 import type { Joint, JointFinding } from './joint.js';
@@ -32,12 +31,13 @@ export class DeviceJudge {
   // [capacity] of the batch, written by the judge of series.
   #v = new Float64Array(0);
   #run = new Int32Array(0);
+  #wanders = new Uint8Array(0);
   #said = new Uint8Array(0);
   readonly #alarms = new Map<number, Alarm>();
   #policies!: Policies;
 
   constructor(
-    readonly fleet: Fleet, readonly joint: Joint, readonly events: Events, readonly health: Health, readonly conditions: Conditions,
+    readonly fleet: Fleet, readonly joint: Joint, readonly events: Events, readonly health: Health,
   ) {
     this.parts = [joint.series, joint.devices, this.#wide];
   }
@@ -48,14 +48,17 @@ export class DeviceJudge {
     if (this.#said.length < batch.capacity) {
       this.#v = new Float64Array(batch.capacity);
       this.#run = new Int32Array(batch.capacity);
+      this.#wanders = new Uint8Array(batch.capacity);
       this.#said = new Uint8Array(batch.capacity);
     }
     this.#said.fill(0, 0, batch.n);
   }
 
-  keep(row: number, v: number, run: number): void {
+  /** `wanders` as it is at this reading: when the rows are gone through, later readings of the batch have moved it. */
+  keep(row: number, v: number, run: number, wanders: boolean): void {
     this.#v[row] = v;
     this.#run[row] = run;
+    this.#wanders[row] = wanders ? 1 : 0;
   }
 
   alarm(row: number, alarm: Alarm): void {
@@ -97,7 +100,7 @@ export class DeviceJudge {
       score = Math.max(score, batch.anomalyScore[row]);
       if (this.#said[row] !== 0 || this.#alarms.has(row)) this.#settle(batch, device, row);
       if (this.#run[row] === 0 && this.health.metricVerdicts > 0) this.health.end(device.id, this.fleet.metricOfSlot(batch.slot[row]), 'stuck', atMs);
-      if (several) this.joint.observe(device, batch.slot[row], this.#v[row], this.conditions.wanders(batch.slot[row]));
+      if (several) this.joint.observe(device, batch.slot[row], this.#v[row], this.#wanders[row] === 1);
     }
     if (judged === 0) return;
     this.health.message(device, atMs, batch.rowNowMs?.[first] ?? batch.nowMs);

@@ -25,13 +25,17 @@ interface Found {
   events: Map<string, AnomalyEvent>;
 }
 
-/** Three devices of one to four metrics: partial messages, a metric that appears later, a fault of all, a gap. A fourth sends each of its metrics by itself. */
+/**
+ * Three devices of one to four metrics: partial messages, a metric that appears later, a fault of all, a gap. A fourth sends each of its metrics by itself. A fifth has
+ * faults of all sizes and lengths on a slow course.
+ */
 function makeMessages(seed: number, rounds: number): Message[] {
   const random = seededRandom(seed);
   const messages: Message[] = [];
   const appears = [150, 200, 40].map((most) => Math.floor(random() * most));
   const faultFrom = 180 + Math.floor(random() * 120);
   const gapAt = Math.floor(random() * rounds);
+  const wild = { left: 0, size: 0 };
   for (let t = 0; t < rounds; t++) {
     for (const [d, metrics] of [1, 2, 3].entries()) {
       if (random() < 0.02 || (d === 1 && t >= gapAt && t < gapAt + 15)) continue;
@@ -42,6 +46,10 @@ function makeMessages(seed: number, rounds: number): Message[] {
       const partial = values.filter(() => random() < 0.9);
       messages.push({ device: `d${d}`, atMs: START_MS + t * PERIOD_MS + 10 * d, values: partial.length > 0 ? partial : values });
     }
+    if (wild.left === 0 && t > 150 && random() < 0.02) Object.assign(wild, { left: 12 + Math.floor(90 * random()), size: (random() < 0.5 ? -2 : 2) * Math.exp(2 * random()) });
+    const off = wild.left > 0 ? wild.size : 0;
+    wild.left = Math.max(0, wild.left - 1);
+    messages.push({ device: 'd4', atMs: START_MS + t * PERIOD_MS + 50, values: [['m0', 20 + 3 * Math.sin(t / 240 + seed) + 0.2 * gaussian(random) + off], ['m1', 0.5 * gaussian(random)]] });
     for (let m = 0; m < 3; m++) {
       const fault = t >= faultFrom && t < faultFrom + 60 ? 2 : 0;
       if (random() < 0.95) messages.push({ device: 'd3', atMs: START_MS + t * PERIOD_MS + 30 + 5000 * m, values: [[`m${m}`, Math.sin(t / 9) + 0.2 * gaussian(random) + (m === 1 ? fault : 0)]] });
@@ -177,7 +185,7 @@ describe('exactness', () => {
     };
     expect(verdictsAfterTick(() => true)).toEqual([]);
     const first = process.fleet.get('d0')!.id;
-    expect(verdictsAfterTick((id) => id === first)).toEqual(['d1 silent', 'd2 silent', 'd3 silent']);
+    expect(verdictsAfterTick((id) => id === first)).toEqual(['d1 silent', 'd2 silent', 'd4 silent', 'd3 silent']);
   });
 
   it('replayed events get the incident that the record names, and only that', () => {
