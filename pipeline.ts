@@ -37,9 +37,9 @@ const BATCHES = 3;
 const TICK_MS = 1000;
 /**
  * How much longer a batch waits for company, by the rows of the one before it. A commit costs the processor as much as some hundred readings do, mostly in the
- * kernel; at 10,000 readings a second the factor is 3, at 26,000 it is 8.
+ * kernel; at 10,000 readings a second the factor is 3, at 26,000 it is 6.
  */
-const PATIENCE = [{ rows: 192, factor: 8 }, { rows: 32, factor: 3 }, { rows: 0, factor: 1 }];
+const PATIENCE = [{ rows: 256, factor: 6 }, { rows: 32, factor: 3 }, { rows: 0, factor: 1 }];
 
 type Command = { control: Control } | { retire: string };
 
