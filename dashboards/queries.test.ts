@@ -1,7 +1,9 @@
 import { VariableType, type Dashboard } from '@grafana/grafana-foundation-sdk/dashboard';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HOSTILE, runFleet, type FleetRun } from '../test/flow/fleet-run.js';
+import { until } from '../test/flow/gruard.js';
 import { findInfluxd } from '../test/servers/influxd.js';
+import { prometheusPath, startPrometheus, type Prometheus, type Sample } from '../test/servers/prometheus.js';
 import { WATCHES, type Watch } from './alerts.js';
 import { dashboards, panelsOf } from './generate.js';
 import { ALL, interpolate, type Interpolation } from './interpolate.js';
@@ -101,7 +103,7 @@ describe.skipIf(findInfluxd() === undefined)('the queries of the dashboards, on 
     return [...newest.values()].filter(({ value }) => (watch.below ? value < watch.limit : value > watch.limit));
   }
 
-  /** There is no Prometheus here to judge an expression: labels are those that gruard's own measures have, the value stands for one beyond the limit. */
+  /** Nothing is behind in the run, so that no expression is beyond its limit: labels are those that gruard's own measures have, the value stands for one beyond the limit. */
   async function measured(query: string): Promise<Sample[]> {
     const text = await (await fetch(new URL('metrics', run.gruard.addresses.page))).text();
     const by = /by \((\w+)\)/.exec(query)?.[1];
@@ -151,10 +153,35 @@ describe.skipIf(findInfluxd() === undefined)('the queries of the dashboards, on 
   });
 });
 
-interface Sample {
-  labels: Record<string, string>;
-  value: number;
-}
+/** What a healthy gruard without Kafka has none of. */
+const NONE = /gruard_source_lag_messages|_dead_letters_dropped_total|gruard_follower_poison_records_total|gruard_source_connected == 0|gruard_refused_total/;
+
+describe.skipIf(findInfluxd() === undefined || prometheusPath === undefined)(`the queries of the dashboards, on a real Prometheus${prometheusPath === undefined ? ' (missing: prometheus)' : ''}`, () => {
+  let run: FleetRun;
+  let server: Prometheus;
+
+  beforeAll(async () => {
+    run = await runFleet();
+    server = await startPrometheus(`global: { scrape_interval: 1s }\nscrape_configs: [{ job_name: gruard, static_configs: [{ targets: ['${new URL(run.gruard.addresses.page).host}'] }] }]\n`);
+    await until(async () => ((await server.instant('min(count_over_time(up{job="gruard"}[1m]))'))[0]?.value ?? 0) >= 3, 'Prometheus has read the measures three times', 30_000);
+  }, 150_000);
+  afterAll(async () => {
+    await server.remove();
+    await run.close();
+  });
+
+  it.each(prometheus)('$name: series', async ({ name, query }) => {
+    const expression = query.replaceAll('$__rate_interval', '10s');
+    const found = await server.range(expression, 30);
+    if (!NONE.test(query)) expect(found.length, `${name}: ${expression}`).toBeGreaterThan(0);
+  });
+
+  it.each(WATCHES.filter(({ query }) => 'prometheus' in query))('$title: quiet while all is well, and with a value that it can judge', async (watch) => {
+    const values = await server.instant((watch.query as { prometheus: string }).prometheus);
+    expect(values.length).toBeGreaterThan(0);
+    for (const { value } of values) expect(watch.below ? value >= watch.limit : value <= watch.limit, `${watch.title}: ${value}`).toBe(true);
+  });
+});
 
 /** What a person reads, on the faults of the run; scores are not of interest here. */
 const RECORDED: Record<string, RegExp> = {

@@ -13,6 +13,7 @@ import { openGruard, type Gruard } from '../../gruard.js';
 import { findInfluxd, freePort } from '../servers/influxd.js';
 import { kafkaMissing, KafkaServer } from '../servers/kafka.js';
 import { mosquittoPath } from '../servers/mosquitto.js';
+import { prometheusPath, startPrometheus } from '../servers/prometheus.js';
 import { all, until } from './gruard.js';
 
 interface ComposeService {
@@ -177,6 +178,17 @@ describe.skipIf(missing.length > 0)(`the programs of compose with its configurat
     expect((await fetch(new URL('v1/devices', gruard.addresses.page))).status).toBe(401);
     expect(await (await fetch(new URL('v1/health', gruard.addresses.page))).json()).toEqual({ status: 'ok' });
   });
+
+  it.skipIf(prometheusPath === undefined)(`is read by Prometheus with the token of the secret file${prometheusPath === undefined ? ' (missing: prometheus)' : ''}`, async () => {
+    const path = configured('config/compose/prometheus.yml', [['/run/secrets/api_token', join(dir, 'api_token')], ['gruard:8480', new URL(gruard.addresses.page).host], ['scrape_interval: 15s', 'scrape_interval: 1s']]);
+    const prometheus = await startPrometheus(readFileSync(path, 'utf8'));
+    try {
+      await until(async () => (await prometheus.instant('up{job="gruard"} == 1')).length === 1, 'Prometheus reaches gruard', 30_000);
+      expect((await prometheus.instant('sum(gruard_devices)'))[0].value).toBeGreaterThan(0);
+    } finally {
+      await prometheus.remove();
+    }
+  }, 60_000);
 
   it('is found well by the health check of the image, with the variables of compose, and only while it runs', async () => {
     const run = (port: string): Promise<{ code: number | null; out: string }> => new Promise((resolve) => {
