@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -77,6 +77,26 @@ describe('docker-compose.yml', () => {
     const scrape = read('config/compose/prometheus.yml');
     expect(scrape).toContain('credentials_file: /run/secrets/api_token');
     expect(scrape).toContain('gruard:8480');
+  });
+});
+
+const cli = [['docker', 'compose'], ['docker-compose']].find(([program, ...args]) => spawnSync(program, [...args, 'version']).status === 0);
+
+describe.skipIf(cli === undefined)(`docker-compose.yml, as the command line of compose reads it${cli === undefined ? ' (missing: docker compose)' : ''}`, () => {
+  it.each([['small', []], ['full', ['--env-file', join(packageRoot, 'config/compose/full.env'), '--profile', 'full']]])('%s: valid', (_, args) => {
+    const dir = mkdtempSync(join(tmpdir(), 'gruard-compose-cli-'));
+    try {
+      // Version 1 of the command line, the only one that distributions have without an engine, does not know the name of a project yet.
+      writeFileSync(join(dir, 'docker-compose.yml'), read('docker-compose.yml').replace(/^name: .*$/m, ''));
+      const [program, ...first] = cli!;
+      const { status, stdout, stderr } = spawnSync(program, [...first, '--file', join(dir, 'docker-compose.yml'), ...args, 'config'], { encoding: 'utf8' });
+      expect(stderr).toBe('');
+      expect(status).toBe(0);
+      const found = Object.keys((parse(stdout) as { services: object }).services).sort();
+      expect(found).toEqual(args.length === 0 ? expect.arrayContaining(['gruard', 'mosquitto']) : Object.keys(compose.services).sort());
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
   });
 });
 
