@@ -185,7 +185,7 @@ export class Cell {
   #decode(message: KafkaMessage, receivedMs: number): void {
     const { limits, topic } = this.#settings;
     const payload = message.value ?? NOTHING;
-    const named = this.#naming.of(message.key, message.headers);
+    const named = this.#naming.of(message.key?.toString() ?? '', message.headers);
     const intake = this.#intake;
     if (this.#sequencer.full) this.flush();
     intake.open('kafka', topic, payload);

@@ -54,6 +54,8 @@ const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 3000;
 /** A transaction has no more rows than about that, so that whoever is killed often still comes on; past twice as many the partition waits. */
 const TRANSACTION_ROWS = 5000;
+/** A takeover that replayed this part of the messages between two snapshots leaves one at once: where workers die often, the next owner would replay the same again, and more. */
+const REPLAYED_SHARE = 1 / 8;
 const CHUNK_MESSAGES = 1000;
 const MEMBER_MS = 100;
 const MARK_MS = 10;
@@ -243,6 +245,7 @@ export class OwnedPartition {
     this.#outcome = new Outcome(cell.next);
     this.takeover!.replayed = this.#replayed;
     this.takeover!.tookMs = parts.clock.nowMs() - this.#takenMs;
+    if (this.#replayed >= parts.snapshotMessages * REPLAYED_SHARE) this.snapshotAtMs = -Infinity;
     parts.log.info('partition taken', { partition: this.name, ...this.takeover, devices: cell.fleet.deviceCount });
   }
 

@@ -1,4 +1,4 @@
-import { Kafka, logLevel, type KafkaConfig, type SASLOptions } from 'kafkajs';
+import { Kafka, logLevel, type ISocketFactory, type KafkaConfig, type SASLOptions } from 'kafkajs';
 
 /** How a Kafka cluster is reached; the same for the source, the output topics, alerts and the commands. */
 export interface KafkaConnection {
@@ -14,13 +14,14 @@ export interface KafkaConnection {
 }
 
 /** A client that says nothing by itself: what goes wrong is thrown, and told by whoever uses it. Failures come back within seconds; waiting longer is the caller's. */
-export function openKafka(connection: KafkaConnection): Kafka {
+export function openKafka(connection: KafkaConnection, socketFactory?: ISocketFactory): Kafka {
   const { brokers, clientId, ca, cert, key, sasl } = connection;
   const config: KafkaConfig = {
     brokers, clientId, logLevel: logLevel.NOTHING, connectionTimeout: 3000, requestTimeout: 30_000, enforceRequestTimeout: true,
     retry: { retries: 3, initialRetryTime: 100, maxRetryTime: 2000 },
   };
   if (connection.tls || ca || cert) config.ssl = { ca, cert, key };
+  if (socketFactory) config.socketFactory = socketFactory;
   if (sasl) config.sasl = sasl as SASLOptions;
   return new Kafka(config);
 }

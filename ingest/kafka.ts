@@ -1,16 +1,17 @@
-import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
+import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs';
 import type { Clock } from '../core/clock.js';
 import { GruardError, messageOf } from '../core/errors.js';
 import { kafkaAddress, openKafka, type KafkaConnection } from '../core/kafka.js';
-import type { Reason } from '../core/reasons.js';
 import type { ReadingSink, Source, SourceStatus } from '../core/source.js';
-import type { Named } from './decode/dialect.js';
-import { DEFAULT_INLET_LIMITS, Inlet, type IngestStages, type InletLimits } from './inlet.js';
-import type { Intake } from './intake.js';
+import { DEFAULT_INLET_LIMITS, type IngestStages, type InletLimits } from './inlet.js';
+import { Backlog } from './kafka/backlog.js';
 import { DeadLetterTopic } from './kafka/dead-letters.js';
+import { FetchTap } from './kafka/fetch-tap.js';
 import { MessageTime } from './kafka/message-time.js';
-import { Naming, type NamingSettings } from './kafka/naming.js';
+import type { NamingSettings } from './kafka/naming.js';
 import { Progress, type Partition } from './kafka/progress.js';
+import { RecordIntake } from './kafka/record-intake.js';
+import { blockOfMessages, blocksOf, type RecordBlock } from './kafka/records.js';
 
 export interface KafkaSettings extends NamingSettings {
   connection: KafkaConnection;
@@ -42,7 +43,7 @@ const PATTERN_MS = 60_000;
 const LEAVE_MS = 3000;
 
 /**
- * Reads Kafka topics with kafkajs `eachBatch`. Offsets are committed to the group only for what the journal holds; the journal holds them too, with what was read, and
+ * Reads Kafka topics with kafkajs `eachBatch`, but the records themselves past it (`FetchTap`). Offsets are committed to the group only for what the journal holds; the journal holds them too, with what was read, and
  * on a restart its word counts: nothing is read into it twice, and nothing is left out, whatever the group was told. While too much is undurable no batch is let go,
  * so that nothing more is fetched, and heartbeats go on.
  */
@@ -51,14 +52,12 @@ export class KafkaSource implements Source {
   readonly #settings: KafkaSettings;
   readonly #clock: Clock;
   readonly #kafka: Kafka;
-  readonly #inlet: Inlet<Named>;
-  readonly #naming: Naming;
+  readonly #tap = new FetchTap();
+  readonly #tapped: Kafka;
+  readonly #backlog: Backlog;
+  readonly #records: RecordIntake;
   readonly #progress: Progress;
   readonly #deadLetters: DeadLetterTopic | undefined;
-  /** Whole messages from the first that is not drained, where a dead letter would need them. */
-  readonly #messages = new Map<number, KafkaMessage>();
-  /** The ticket whose dead letter was written last: a payload taken in parts is one. */
-  #lettered = -1;
   readonly #messageTime = new MessageTime();
   readonly #pattern: RegExp | undefined;
   #wake: () => void = () => undefined;
@@ -78,12 +77,12 @@ export class KafkaSource implements Source {
     this.#settings = settings;
     this.#clock = clock;
     this.#kafka = openKafka(settings.connection);
-    this.#naming = new Naming(settings);
+    this.#tapped = openKafka(settings.connection, this.#tap.socketFactory);
     this.#progress = new Progress(resume);
     this.#pattern = settings.topicPattern ? patternOf(settings.topicPattern) : undefined;
     this.#deadLetters = settings.deadLetterTopic ? new DeadLetterTopic(this.#kafka, settings.deadLetterTopic) : undefined;
-    const taken = this.#deadLetters && ((_named: Named, intake: Intake): void => this.#taken(intake));
-    this.#inlet = new Inlet(this.name, stages, settings.limits ?? DEFAULT_INLET_LIMITS, taken, (named) => named);
+    this.#backlog = new Backlog(settings.limits ?? DEFAULT_INLET_LIMITS);
+    this.#records = new RecordIntake(this.name, stages, settings, this.#deadLetters && ((letter) => this.#deadLetters!.add(letter)));
   }
 
   /** Resolves at once: brokers that are not there are tried again, with growing pauses. */
@@ -97,22 +96,18 @@ export class KafkaSource implements Source {
   }
 
   drain(sink: ReadingSink): number {
-    const ticket = this.#inlet.drain(this.#settings.eventTime ? this.#messageTime.before(sink) : sink);
+    const ticket = this.#backlog.drain(this.#settings.eventTime ? this.#messageTime.before(sink) : sink, this.#records.take);
     this.#progress.drainedTo(ticket);
-    for (const drained of this.#messages.keys()) {
-      if (drained >= ticket) break;
-      this.#messages.delete(drained);
-    }
     return ticket;
   }
 
   settle(ticket: number): void {
-    this.#inlet.settle(ticket, () => undefined);
+    this.#backlog.settle(ticket);
     this.#progress.settledTo(ticket);
   }
 
   get waiting(): number {
-    return this.#inlet.waiting;
+    return this.#backlog.waiting;
   }
 
   positions(): { partition: string; position: string }[] {
@@ -124,7 +119,7 @@ export class KafkaSource implements Source {
   }
 
   status(): SourceStatus {
-    return { state: this.#state, address: kafkaAddress(this.#settings.connection), detail: this.#detail ?? this.#whatIsRead(), received: this.#inlet.received };
+    return { state: this.#state, address: kafkaAddress(this.#settings.connection), detail: this.#detail ?? this.#whatIsRead(), received: this.#backlog.received };
   }
 
   /** Nothing more is taken; what was can still be settled and committed. */
@@ -179,7 +174,7 @@ export class KafkaSource implements Source {
 
   #makeConsumer(): Consumer {
     const sessionTimeout = this.#settings.sessionTimeoutMs ?? SESSION_MS;
-    const consumer = this.#kafka.consumer({
+    const consumer = this.#tapped.consumer({
       groupId: this.#settings.groupId, sessionTimeout, heartbeatInterval: Math.floor(sessionTimeout / 4), maxWaitTimeInMs: FETCH_WAIT_MS, allowAutoTopicCreation: false,
       // The group waits so long for a member that began to join and died, and kafkajs a little longer for the answer to a join: 60 s unless told otherwise.
       rebalanceTimeout: 2 * sessionTimeout,
@@ -207,50 +202,32 @@ export class KafkaSource implements Source {
     const { batch } = payload;
     const partition = this.#progress.partition(batch.topic, batch.partition);
     partition.end = Number(batch.highWatermark);
-    const { messages } = batch;
-    for (let at = 0; at < messages.length; ) {
-      if (!payload.isRunning() || payload.isStale()) return;
-      if (this.#inlet.overfull || this.#paused) {
+    const set = this.#tap.take(batch.topic, batch.partition, batch.messages);
+    if (set === 'gone') return;
+    for (const block of set ? await blocksOf(set) : [blockOfMessages(batch.messages)]) {
+      if (!await this.#push(payload, partition, block)) return;
+    }
+    payload.resolveOffset(batch.messages[batch.messages.length - 1].offset);
+  }
+
+  /** Takes a block as there is room for it. Returns false where somebody else is to go on with it. */
+  async #push(payload: EachBatchPayload, partition: Partition, block: RecordBlock): Promise<boolean> {
+    for (let at = 0; at < block.n;) {
+      if (!payload.isRunning() || payload.isStale()) return false;
+      const { room } = this.#backlog;
+      if (room === 0 || this.#paused) {
         await new Promise((resolve) => { setTimeout(resolve, LOOK_AGAIN_MS); });
         await payload.heartbeat();
         continue;
       }
-      at = this.#push(partition, batch.topic, messages, at);
-      payload.resolveOffset(messages[at - 1].offset);
+      const to = Math.min(block.n, at + room);
+      this.#progress.pushed(partition, this.#backlog.received, block.offsets.subarray(at, to));
+      this.#backlog.push(partition, block, at, to, this.#clock.nowMs());
+      payload.resolveOffset(String(block.offsets[to - 1]));
+      at = to;
       this.#wake();
     }
-  }
-
-  /** Takes messages from `at` on until there are enough; returns the place of the first that was not taken. */
-  #push(partition: Partition, topic: string, messages: readonly KafkaMessage[], at: number): number {
-    const firstTicket = this.#inlet.received;
-    const nowMs = this.#clock.nowMs();
-    const offsets = new Float64Array(messages.length - at);
-    let n = 0;
-    while (at < messages.length && (n === 0 || !this.#inlet.overfull)) {
-      const message = messages[at++];
-      offsets[n++] = Number(message.offset);
-      if (this.#deadLetters) this.#messages.set(this.#inlet.received, message);
-      // A producer's clock may be ahead; it is not believed. Messages without a time have -1.
-      const stampedMs = Number(message.timestamp);
-      const receivedMs = stampedMs >= 0 && stampedMs < nowMs ? stampedMs : nowMs;
-      this.#inlet.push(topic, message.value ?? NOTHING, receivedMs, this.#naming.of(message.key, message.headers));
-    }
-    this.#progress.pushed(partition, firstTicket, offsets.subarray(0, n));
-    return at;
-  }
-
-  /** A payload, or a part of one, was taken: what is refused goes to the topic for it. */
-  #taken(intake: Intake): void {
-    const ticket = this.#inlet.received - this.#inlet.waiting;
-    const message = this.#messages.get(ticket);
-    const found = this.#progress.find(ticket);
-    if (intake.refused === 0 || ticket === this.#lettered || !message || !found) return;
-    const reason = [...intake.tally.keys()].find((name) => !NOTED.has(name));
-    if (reason === undefined) return;
-    this.#lettered = ticket;
-    const { partition: { topic, partition }, offset } = found;
-    this.#deadLetters!.add({ topic, partition, offset, key: message.key, value: message.value ?? NOTHING, headers: message.headers, reason, detail: intake.tally.get(reason)!.detail });
+    return true;
   }
 
   /** One commit at a time; what it does not reach, the next one does. */
@@ -308,10 +285,6 @@ export class KafkaSource implements Source {
     return [`${this.#assigned.length} partitions, ${behind} messages behind`, ...(this.#deadLetters?.error ? [this.#deadLetters.error] : [])].join('; ');
   }
 }
-
-const NOTHING = Buffer.alloc(0);
-/** Reasons that are counted and are no dead letter by themselves. */
-const NOTED: ReadonlySet<Reason> = new Set<Reason>(['duplicate', 'duplicate_differs', 'late', 'retained', 'excluded']);
 
 /** The whole name has to match. kafkajs and we test it again and again, so it has no state. */
 function patternOf(text: string): RegExp {

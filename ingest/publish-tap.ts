@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { StreamLayer } from './stream-layer.js';
+import { TextCache } from './text-cache.js';
 
 /**
  * A PUBLISH as it stands in the stream. `payload` is lent from the network's buffer. Returns false to be handed no more until `resume`.
@@ -30,7 +31,7 @@ const MOST_PREAMBLE_BYTES = 2 + 65_535 + 2 + 65_536;
  */
 export class PublishTap extends StreamLayer {
   readonly #options: TapOptions;
-  readonly #topics = new TopicCache();
+  readonly #topics = new TextCache();
   /** The beginning of a packet whose end has not come yet, in pieces. */
   #pieces: Buffer[] = [];
   #pieceBytes = 0;
@@ -174,34 +175,4 @@ export class PublishTap extends StreamLayer {
 /** mqtt.js tells of errors that have a code. */
 function malformed(what: string): Error {
   return Object.assign(new Error(what), { code: 'MALFORMED_PACKET' });
-}
-
-const CACHE_SIZE = 65_536;
-const LONGEST_CACHED = 96;
-
-/** Topics come again and again: the same bytes give the very same string, whose hash V8 already knows. One place for each hash, the newest wins. */
-class TopicCache {
-  /** [CACHE_SIZE * LONGEST_CACHED] the bytes of each topic. */
-  readonly #bytes = new Uint8Array(CACHE_SIZE * LONGEST_CACHED);
-  /** [CACHE_SIZE] how many of them there are; 0 for none. */
-  readonly #lengths = new Uint8Array(CACHE_SIZE);
-  readonly #texts: string[] = new Array<string>(CACHE_SIZE).fill('');
-
-  text(p: Buffer, start: number, end: number): string {
-    const n = end - start;
-    if (n > LONGEST_CACHED || n === 0) return p.toString('utf8', start, end);
-    let h = 0x811c9dc5;
-    for (let i = start; i < end; i++) h = Math.imul(h ^ p[i], 0x01000193);
-    const place = (h ^ (h >>> 16)) & (CACHE_SIZE - 1);
-    const at = place * LONGEST_CACHED;
-    const bytes = this.#bytes;
-    if (this.#lengths[place] === n) {
-      let i = 0;
-      while (i < n && bytes[at + i] === p[start + i]) i++;
-      if (i === n) return this.#texts[place];
-    }
-    bytes.set(p.subarray(start, end), at);
-    this.#lengths[place] = n;
-    return this.#texts[place] = p.toString('utf8', start, end);
-  }
 }

@@ -19,8 +19,13 @@ export class Naming {
     this.#unnamed = { device: undefined, deviceIsFixed: false, tags: undefined };
   }
 
-  of(key: Buffer | null, headers: IHeaders | undefined): Named {
-    const device = key === null || key.length === 0 ? undefined : key.toString();
+  get wantsHeaders(): boolean {
+    return this.settings.tagHeaders.length > 0;
+  }
+
+  /** `key` is the message's, '' for none. `headers` are looked at where tags are wanted. */
+  of(key: string, headers: IHeaders | undefined): Named {
+    const device = key === '' ? undefined : key;
     const tags = this.settings.tagHeaders.length === 0 ? undefined : this.#tags(headers);
     if (tags !== undefined) return this.#make(device, tags);
     if (device === undefined) return this.#unnamed;

@@ -9,7 +9,7 @@ import { freePort } from './mosquitto.js';
 
 const POM = fileURLToPath(new URL('./kafka-pom.xml', import.meta.url));
 const CLUSTER_ID = 'MkU3OEVBNTcwNTJENDM2Qk';
-const START_MS = 60_000;
+const START_MS = 240_000;
 
 export const KAFKA_VERSION = process.env.KAFKA_VERSION ?? '4.4.0';
 

@@ -1,0 +1,95 @@
+import type { ReadingSink } from '../../core/source.js';
+import type { Reason } from '../../core/reasons.js';
+import type { IngestStages } from '../inlet.js';
+import { StagedPayload } from '../staged.js';
+import { TextCache } from '../text-cache.js';
+import type { Stretch } from './backlog.js';
+import type { KafkaDeadLetter } from './dead-letters.js';
+import { Naming, type NamingSettings } from './naming.js';
+import { hasHeaders, HEADERS, headersOf, KEY, KEY_END, keyOf, PLACES, VALUE, VALUE_END, valueOf, type RecordBlock } from './records.js';
+
+/** Payloads up to this size are decoded from a buffer of their length that is used again and again: a view of each would cost more than its copy. */
+const COPIED_BYTES = 256;
+const NOTHING = new Uint8Array(0);
+/** Reasons that are counted and are no dead letter by themselves. */
+const NOTED: ReadonlySet<Reason> = new Set<Reason>(['duplicate', 'duplicate_differs', 'late', 'retained', 'excluded']);
+
+/** Decodes records where they lie. */
+export class RecordIntake {
+  readonly #source: string;
+  readonly #stages: IngestStages;
+  readonly #naming: Naming;
+  readonly #letter: ((letter: KafkaDeadLetter) => void) | undefined;
+  readonly #keys = new TextCache();
+  /** By length. */
+  readonly #payloads: Uint8Array[] = Array.from({ length: COPIED_BYTES + 1 }, (_, length) => new Uint8Array(length));
+  /** The record in hand, where it is only partly with the pipeline, and whether its dead letter is written. */
+  #staged: StagedPayload | undefined;
+  #lettered = false;
+
+  /** `letter` is told of records that are refused, whole or in part. */
+  constructor(source: string, stages: IngestStages, naming: NamingSettings, letter: ((letter: KafkaDeadLetter) => void) | undefined) {
+    this.#source = source;
+    this.#stages = stages;
+    this.#naming = new Naming(naming);
+    this.#letter = letter;
+  }
+
+  /** As backlog.ts. */
+  readonly take = ({ partition, block, receivedMs: cameMs }: Stretch, i: number, sink: ReadingSink): boolean => {
+    const { intake, decoder, limits } = this.#stages;
+    const { topic } = partition;
+    const { bytes, places, timesMs } = block;
+    const payload = this.#payload(block, i);
+    const at = i * PLACES;
+    const key = places[at + KEY] < 0 ? '' : this.#keys.text(bytes, places[at + KEY], places[at + KEY_END]);
+    const named = this.#naming.of(key, this.#naming.wantsHeaders && bytes[places[at + HEADERS]] !== 0 ? headersOf(block, i) : undefined);
+    // A producer's clock may be ahead; it is not believed. Messages without a time have -1.
+    const stampedMs = timesMs[i];
+    const receivedMs = stampedMs >= 0 && stampedMs < cameMs ? stampedMs : cameMs;
+    intake.open(this.#source, topic, payload);
+    let done = true;
+    // A reading takes at least two bytes, and a sink that is not full has room for a device's metrics.
+    if (this.#staged === undefined && payload.length <= 2 * limits.metricsPerDevice) {
+      decoder.decode(topic, payload, receivedMs, sink, false, named);
+    } else {
+      if (this.#staged === undefined) {
+        this.#staged = new StagedPayload();
+        decoder.decode(topic, payload, receivedMs, this.#staged, false, named);
+      }
+      done = this.#staged.pour(sink);
+      if (done) this.#staged = undefined;
+    }
+    if (intake.refused > 0) this.#refused(partition, block, i);
+    if (done) this.#lettered = false;
+    intake.close();
+    return done;
+  };
+
+  #payload({ bytes, places }: RecordBlock, i: number): Uint8Array {
+    const start = places[i * PLACES + VALUE];
+    if (start < 0) return NOTHING;
+    const length = places[i * PLACES + VALUE_END] - start;
+    if (length > COPIED_BYTES) return new Uint8Array(bytes.buffer, bytes.byteOffset + start, length);
+    const payload = this.#payloads[length];
+    for (let k = 0; k < length; k++) payload[k] = bytes[start + k];
+    return payload;
+  }
+
+  /** A record taken in parts is one dead letter. */
+  #refused({ topic, partition }: Stretch['partition'], block: RecordBlock, i: number): void {
+    const { tally } = this.#stages.intake;
+    const reason = [...tally.keys()].find((name) => !NOTED.has(name));
+    if (reason === undefined || this.#letter === undefined || this.#lettered) return;
+    this.#lettered = true;
+    this.#letter({
+      topic, partition, offset: block.offsets[i], key: copyOf(keyOf(block, i)), value: copyOf(valueOf(block, i)) ?? NOTHING,
+      headers: hasHeaders(block, i) ? headersOf(block, i) : {}, reason, detail: tally.get(reason)!.detail,
+    });
+  }
+}
+
+/** What waits for a topic must not hold on to a whole fetch. */
+function copyOf(bytes: Buffer | null): Buffer | null {
+  return bytes === null ? null : Buffer.from(bytes);
+}
