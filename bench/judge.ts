@@ -2,8 +2,8 @@
  * npm run bench:judge [-- --readings 200000] [--warm-up 200] [--backend wasm] [--json]
  *
  * What it costs to judge a reading, beside the network's step of the same batch, for fleets of several shapes: medians over
- * batches, in nanoseconds a reading, on one thread. The parts: `normalise` makes the features, `network` is the backend's step,
- * `forecast` decodes and keeps its outputs, `judge` is all the rest (calibrated novelty, conditions, events, the device as a
+ * batches, in nanoseconds a reading, on one thread. The parts: `normalise` makes the features, `network` is the backend's step (on `wasm` the
+ * whole kernel: normalise, step, decode), `forecast` decodes and keeps its outputs, `judge` is all the rest (calibrated novelty, conditions, events, the device as a
  * whole, health, splitting the batch into rounds of distinct series). `judge / network` above 1: judging is what a batch waits for.
  */
 import { parseArgs } from 'node:util';
@@ -118,7 +118,8 @@ async function open(fleet: Fleet): Promise<{ detector: StreamDetector; watches: 
   const name = BACKEND_NAMES.find((one) => one === options.backend) ?? ('wasm' satisfies BackendName);
   const backend = await openBackend(name, network);
   const watches = { normalise: new Stopwatch(), network: new Stopwatch(), advance: new Stopwatch() };
-  watches.network.around(backend, 'step');
+  if (backend.fused) watches.network.around(backend.fused, 'advance');
+  else watches.network.around(backend, 'step');
   const detector = await openDetector(fleet, { opened: backend, profile: options.profile === 'compact' ? 'compact' : 'default' });
   watches.normalise.around(detector.predictor, 'observe');
   watches.advance.around(detector.predictor, 'advance');
@@ -129,6 +130,7 @@ async function open(fleet: Fleet): Promise<{ detector: StreamDetector; watches: 
 async function measure(shape: Shape): Promise<Record<Part, number> & { events: number }> {
   const fleet = new Fleet();
   const { detector, watches } = await open(fleet);
+  const fused = detector.predictor.backend?.fused !== undefined;
   const traffic = new Traffic(shape, fleet);
   const rows = shape.devices * shape.metrics * shape.messages;
   for (let done = 0; done < Number(options['warm-up']); done += shape.messages) {
@@ -143,9 +145,11 @@ async function measure(shape: Shape): Promise<Record<Part, number> & { events: n
     const began = performance.now();
     detector.step(traffic.batch);
     const whole = performance.now() - began;
-    const [normalise, network, advance] = [watches.normalise.take(), watches.network.take(), watches.advance.take()];
+    const [observe, network, advance] = [watches.normalise.take(), watches.network.take(), watches.advance.take()];
     events += traffic.batch.events.length;
-    const of: Record<Part, number> = { normalise, network, forecast: advance - network, judge: whole - normalise - advance };
+    // The kernel runs within `observe`, a step alone within `advance`.
+    const [normalise, forecast] = fused ? [observe - network, advance] : [observe, advance - network];
+    const of: Record<Part, number> = { normalise, network, forecast, judge: whole - observe - advance };
     for (const part of PARTS) ns[part].push((of[part] * 1e6) / rows);
   }
   return { normalise: median(ns.normalise), network: median(ns.network), forecast: median(ns.forecast), judge: median(ns.judge), events };

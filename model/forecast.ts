@@ -37,7 +37,7 @@ export const BAND = 0.99;
 /** Student's quantile at (1 + BAND) / 2, tabled over the head's raw degrees of freedom, -RAW_LIMIT .. RAW_LIMIT. */
 const RAW_LIMIT = 12;
 const PER_UNIT = 8;
-const QUANTILES = Float64Array.from({ length: 2 * RAW_LIMIT * PER_UNIT + 2 }, (_, i) =>
+export const QUANTILES = Float64Array.from({ length: 2 * RAW_LIMIT * PER_UNIT + 2 }, (_, i) =>
   studentQuantile((1 + BAND) / 2, DOF_LOW + DOF_SPAN / (1 + Math.exp(RAW_LIMIT - i / PER_UNIT))),
 );
 

@@ -1,81 +1,22 @@
 import type { StatePart } from '../core/state.js';
+import { COUNT, COUNTER, FEATURES, FLOATS, LAST_VALUE, LAST_WORKING, LOG_PERIOD, MEAN, normalise, POSITION, READINGS, scaleAt } from './normalise.js';
 
-/**
- * Turns a series' readings into the network's inputs: each series learns its own level, scale, roughness and period,
- * so that one set of shared weights serves a whole fleet. docs/training.md has the equations.
- *
- * State of a series: FLOATS float64 (counters near 1e9 with small increments need them), in pages of PAGE_SLOTS slots, so
- * that growth copies nothing. No allocation in `step`; arithmetic and Math.sqrt/log/exp only (V8 has its own): the same bits on every machine.
- */
-
-/** Number of features of a reading. */
-export const FEATURES = 7;
+export { FEATURES } from './normalise.js';
 
 const PAGE_BITS = 10;
 const PAGE_SLOTS = 1 << PAGE_BITS;
 const PAGE_MASK = PAGE_SLOTS - 1;
 
-// Offsets of a series' state. u is the working value: the reading, or the increment of a counter.
-const COUNT = 0; // readings since the statistics (re)started
-const MEAN = 1; // EW mean of u
-const VARIANCE = 2; // EW variance of u
-const FAST_MEAN = 3; // EW mean of u, rate 1/12
-const FAST_ROUGHNESS = 4; // EW squared difference of u, fast
-const SLOW_ROUGHNESS = 5; // EW squared difference of u, slow
-const LAST_VALUE = 6; // the last reading, as it came
-const LAST_WORKING = 7; // the last u
-const LAST_MS = 8; // the last reading's timestamp
-const LOG_PERIOD = 9; // ln of the learned period in ms
-const READINGS = 10; // readings since the series began
-const CLIPPED_RUN = 11; // readings in a row that lay beyond the clip
-const UP_RATE = 12; // EW share of readings above the one before
-const DOWN_RATE = 13; // EW share of readings below the one before
-const COUNTER = 14; // 1 while the series is taken as a counter
-const POSITION = 15; // asinh of (u - mean) / scale: where the forecast starts from
-const PERIOD_RUN = 16; // differences in a row that were longer (positive) or shorter (negative) than the period by more than the clip
-const LAST_DT = 17; // the last time difference in ms
-const LAST_LOG_DT = 18; // its logarithm, since most differences are equal
-const FLOATS = 19;
+/** Bytes of a series' state. */
+export const SERIES_BYTES = 8 * FLOATS;
 
-const SLOWEST_RATE = 1 / 512;
-const FAST_RATE = 1 / 12;
-const ROUGHNESS_RATE = 1 / 16;
-const CLIP_SIGMAS = 4;
-/** The clip widens by this factor a reading while readings stay beyond it: a spike is held off, a new level is learned in about 50 readings. */
-const CLIP_GROWTH = 1.1;
-const MAX_CLIPPED_RUN = 300;
-/** The network sees asinh(z) within +-4 (z within +-27.3). */
-const FEATURE_LIMIT = 4;
-/** Squares of readings beyond this would overflow. */
-const VALUE_LIMIT = 1e120;
-/** A time difference moves ln(period) as if it were off by no more than this. */
-const PERIOD_CLIP = 0.35;
-/** A reading whose ln(dt / period) is within this is on time. */
-const ON_TIME = 0.1;
-/** A time difference longer than this many learned periods is a gap. */
-const GAP_RATIO = 1.5;
-const MAX_GAP_PERIODS = 1024;
-const COUNTER_AFTER = 48;
-const DIRECTION_RATE = 1 / 200;
-
-function asinh(x: number): number {
-  const a = x < 0 ? -x : x;
-  // Near 0 the series x - x^3/6 + 3x^5/40, where the logarithm would cancel.
-  const q = a * a;
-  const y = a < 0.01 ? a * (1 - q * (1 / 6 - q * (3 / 40))) : Math.log(a + Math.sqrt(q + 1));
-  return x < 0 ? -y : y;
-}
-
-function clip(x: number, limit: number): number {
-  return x > limit ? limit : x < -limit ? -limit : x;
-}
-
+/** The normalisers of all series: FLOATS float64 each, in pages of PAGE_SLOTS slots, so that growth copies nothing. No allocation in `step`. */
 export class Normaliser implements StatePart {
   readonly name = 'normaliser';
   readonly version = 1;
   readonly per = 'series';
   readonly bytesPerSlot = FLOATS * 8;
-  private pages: Float64Array[] = [];
+  protected pages: Float64Array[] = [];
 
   /** Makes room for slots 0 .. capacity - 1. Nothing is copied. */
   reserve(capacity: number): void {
@@ -97,7 +38,7 @@ export class Normaliser implements StatePart {
       const slot = slots[row];
       const s = this.pages[slot >>> PAGE_BITS];
       const at = (slot & PAGE_MASK) * FLOATS;
-      stepOne(s, at, timestampMs[row], value[row], learning === undefined ? 1 : learning[row], features, row * FEATURES);
+      normalise(s, at, timestampMs[row], value[row], learning === undefined ? 1 : learning[row], features, row * FEATURES);
     }
   }
 
@@ -170,129 +111,18 @@ export class Normaliser implements StatePart {
   }
 }
 
-function scaleAt(s: Float64Array, at: number): number {
-  const m = s[at + MEAN];
-  const floor = 1e-6 * (m < 0 ? -m : m) + 1e-9;
-  const sigma = Math.sqrt(s[at + VARIANCE]);
-  return sigma > floor ? sigma : floor;
-}
-
-/**
- * Learns the period and returns dt / period; 1 where that is on time or nothing is known. The estimate is a running mean of ln dt whose steps are
- * clipped, so that it stays near the median and gaps do not move it; the clip opens while differences stay away on one side,
- * so that a device set to another rate is followed within about 20 readings.
- */
-function periodRatio(s: Float64Array, at: number, dtMs: number): number {
-  const n = s[at + READINGS] - 1; // time differences seen before this one
-  const logDt = dtMs === s[at + LAST_DT] ? s[at + LAST_LOG_DT] : Math.log(dtMs > 0.001 ? dtMs : 0.001);
-  s[at + LAST_DT] = dtMs;
-  s[at + LAST_LOG_DT] = logDt;
-  if (n === 0) {
-    s[at + LOG_PERIOD] = logDt;
-    return 1;
+/** A normaliser whose states lie in another's memory, as `pages` of [1024, FLOATS]. */
+export class LentNormaliser extends Normaliser {
+  /** @param grow makes that memory hold so many slots, and calls `lie` when it has moved */
+  constructor(private readonly grow: (capacity: number) => void) {
+    super();
   }
-  const off = logDt - s[at + LOG_PERIOD];
-  const run = s[at + PERIOD_RUN];
-  if (off > PERIOD_CLIP) s[at + PERIOD_RUN] = run > 0 ? (run < 40 ? run + 1 : run) : 1;
-  else if (off < -PERIOD_CLIP) s[at + PERIOD_RUN] = run < 0 ? (run > -40 ? run - 1 : run) : -1;
-  else s[at + PERIOD_RUN] = 0;
-  const widening = run === 0 ? 1 : Math.exp(0.25 * (run < 0 ? -run : run));
-  const rate = n < 31 ? 1 / (n + 1) : widening < 8 ? widening / 32 : 0.25;
-  s[at + LOG_PERIOD] += rate * clip(off, PERIOD_CLIP * widening);
-  return off < ON_TIME && off > -ON_TIME ? 1 : Math.exp(clip(off, 7));
-}
 
-/** Tells counters from other series; restarts the statistics when the answer changes. */
-function learnDirection(s: Float64Array, at: number, value: number): void {
-  const change = value - s[at + LAST_VALUE];
-  const t = s[at + READINGS] - 1;
-  const rate = t < 199 ? 1 / (t + 1) : DIRECTION_RATE;
-  s[at + UP_RATE] += rate * ((change > 0 ? 1 : 0) - s[at + UP_RATE]);
-  s[at + DOWN_RATE] += rate * ((change < 0 ? 1 : 0) - s[at + DOWN_RATE]);
-  const was = s[at + COUNTER];
-  const rises = s[at + UP_RATE] > 0.1 && s[at + DOWN_RATE] < 0.01 && value >= 0 && t >= COUNTER_AFTER;
-  const is = was === 1 ? (s[at + DOWN_RATE] < 0.05 ? 1 : 0) : rises ? 1 : 0;
-  if (is === was) return;
-  s[at + COUNTER] = is;
-  s[at + COUNT] = 0;
-  s[at + VARIANCE] = s[at + FAST_ROUGHNESS] = s[at + SLOW_ROUGHNESS] = s[at + CLIPPED_RUN] = 0;
-}
-
-/** The working value: the reading itself, or a counter's increment a period. A counter that was reset tells nothing: its mean. */
-function workingValue(s: Float64Array, at: number, value: number, ratio: number): number {
-  if (s[at + COUNTER] === 0) return value;
-  const rise = value - s[at + LAST_VALUE];
-  if (rise < 0) return s[at + COUNT] === 0 ? 0 : s[at + MEAN];
-  return ratio > GAP_RATIO ? rise / ratio : rise;
-}
-
-function stepOne(s: Float64Array, at: number, timestampMs: number, value: number, learning: number, features: Float32Array, f: number): void {
-  let ratio = 1;
-  if (s[at + READINGS] > 0) {
-    ratio = periodRatio(s, at, timestampMs - s[at + LAST_MS]);
-    learnDirection(s, at, value);
+  override reserve(capacity: number): void {
+    this.grow(capacity);
   }
-  s[at + READINGS]++;
-  const u = clip(workingValue(s, at, value, ratio), VALUE_LIMIT);
-  const t = s[at + COUNT];
-  const gap = ratio > GAP_RATIO ? (ratio < MAX_GAP_PERIODS ? ratio : MAX_GAP_PERIODS) : 1;
 
-  const startingRate = t < 512 ? 1 / (t + 1) : 0;
-  const slowRate = (startingRate > SLOWEST_RATE ? startingRate : SLOWEST_RATE) * learning;
-  learnLevel(s, at, u, t, slowRate);
-  const mean = s[at + MEAN];
-  const scale = scaleAt(s, at);
-  const inverse = 1 / scale;
-
-  // A difference across a gap is scaled as a random walk's would grow, so that a gap alone does not look rough.
-  const difference = t === 0 ? 0 : (u - s[at + LAST_WORKING]) / (gap === 1 ? 1 : Math.sqrt(gap));
-  const square = difference * difference;
-  const floor = 1e-4 * scale * scale;
-  const fast = s[at + FAST_ROUGHNESS];
-  const limit = 100 * (fast > floor ? fast : floor);
-  const fastRate = startingRate > ROUGHNESS_RATE ? startingRate : ROUGHNESS_RATE;
-  s[at + FAST_ROUGHNESS] = fast + fastRate * ((square < limit ? square : limit) - fast);
-  s[at + SLOW_ROUGHNESS] += slowRate * ((square < 100 * scale * scale ? square : 100 * scale * scale) - s[at + SLOW_ROUGHNESS]);
-
-  // After a gap the fast mean catches up, halfway at most: one reading is thin evidence.
-  const meanRate = startingRate > FAST_RATE ? startingRate : FAST_RATE * (gap < 6 ? gap : 6);
-  s[at + FAST_MEAN] = t === 0 ? u : s[at + FAST_MEAN] + meanRate * (u - s[at + FAST_MEAN]);
-
-  const position = asinh((u - mean) * inverse);
-  const inverseVariance = inverse * inverse;
-  features[f] = clip(position, FEATURE_LIMIT);
-  features[f + 1] = clip(asinh(3 * difference * inverse), 6);
-  features[f + 2] = clip(asinh((s[at + FAST_MEAN] - mean) * inverse), FEATURE_LIMIT);
-  features[f + 3] = 0.25 * Math.log((s[at + FAST_ROUGHNESS] + floor) * inverseVariance);
-  features[f + 4] = 0.25 * Math.log((s[at + SLOW_ROUGHNESS] + floor) * inverseVariance);
-  features[f + 5] = 1 / Math.sqrt(t + 1);
-  features[f + 6] = ratio === 1 ? 0 : 0.5 * clip(Math.log(ratio), 6);
-
-  s[at + POSITION] = position;
-  s[at + LAST_WORKING] = u;
-  s[at + LAST_VALUE] = value;
-  s[at + LAST_MS] = timestampMs;
-  s[at + COUNT] = t + 1;
-}
-
-/** EW mean and variance of u, the deviation clipped. */
-function learnLevel(s: Float64Array, at: number, u: number, t: number, rate: number): void {
-  if (t === 0) {
-    s[at + MEAN] = u;
-    s[at + VARIANCE] = 0;
-    return;
+  lie(pages: Float64Array[]): void {
+    this.pages = pages;
   }
-  let deviation = u - s[at + MEAN];
-  if (t >= 10) {
-    const run = s[at + CLIPPED_RUN];
-    const limit = CLIP_SIGMAS * scaleAt(s, at);
-    if (deviation > limit || deviation < -limit) {
-      deviation = clip(deviation, run === 0 ? limit : limit * Math.exp(run * Math.log(CLIP_GROWTH)));
-      if (rate > 0 && run < MAX_CLIPPED_RUN) s[at + CLIPPED_RUN] = run + 1;
-    } else {
-      s[at + CLIPPED_RUN] = 0;
-    }
-  }
-  s[at + MEAN] += rate * deviation;
-  s[at + VARIANCE] = (1 - rate) * (s[at + VARIANCE] + rate * deviation * deviation);
 }

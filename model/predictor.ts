@@ -1,6 +1,6 @@
 import type { StatePart } from '../core/state.js';
 import { WideArena } from './arena.js';
-import type { Backend } from './backends/backend.js';
+import type { Backend, Fused } from './backends/backend.js';
 import { ForecastDecoder, Forecasts, HORIZONS, OUTPUTS } from './forecast.js';
 import { FEATURES, Normaliser } from './normaliser.js';
 
@@ -13,13 +13,15 @@ const LOCATION = 3; // [3]
 const SPREAD = LOCATION + H; // [3]
 const MADE = SPREAD + H; // 1 once there is a forecast
 const WORDS = MADE + 1;
+/** Numbers of a forecast as `Fused.advance` gives them: those kept, in their order. */
+const FORECAST = MADE;
 
 /**
  * Normaliser, network and decoder as one: takes the readings of distinct series and keeps for each the forecast of its
  * next ones. Without a backend the forecast is the last value (the ablation that shows what the network is worth).
  */
 export class Predictor {
-  readonly normaliser = new Normaliser();
+  readonly normaliser: Normaliser;
   /** [rows, 7] of the latest `observe`. */
   features = new Float32Array(0);
   readonly parts: readonly StatePart[];
@@ -30,8 +32,15 @@ export class Predictor {
   /** Other networks for some devices; the rows of a round that are theirs are stepped and decoded apart. */
   readonly #others: { backend: Backend; decoder: ForecastDecoder; share: Share }[];
   readonly #own = new Share();
+  /** The backend's own normalising and decoding, where one network serves all series. */
+  readonly #fused: Fused | undefined;
+  /** [rows, 9] what `observe` forecast; kept by `advance`, because the readings are judged first. */
+  #fresh = new Float64Array(0);
 
   constructor(readonly backend: Backend | null, others: readonly Backend[] = []) {
+    // A series' normaliser is one, whichever network it has: with several it is the first backend's, and stepped apart from them.
+    this.normaliser = backend?.fused?.normaliser ?? new Normaliser();
+    this.#fused = others.length === 0 ? backend?.fused : undefined;
     this.#decoder = new ForecastDecoder(backend?.network.metadata ?? {});
     this.#others = others.map((other) => ({ backend: other, decoder: new ForecastDecoder(other.network.metadata), share: new Share() }));
     this.parts = [this.normaliser, this.#kept, ...(backend ? [networkPart(backend)] : []), ...others.map(networkPart)];
@@ -51,6 +60,7 @@ export class Predictor {
     this.features = new Float32Array(rows * FEATURES);
     this.#outputs = new Float32Array(rows * OUTPUTS);
     this.#made = new Forecasts(rows);
+    if (this.#fused) this.#fresh = new Float64Array(rows * FORECAST);
     if (this.#others.length > 0) for (const share of [this.#own, ...this.#others.map((other) => other.share)]) share.reserveRows(rows);
   }
 
@@ -58,13 +68,21 @@ export class Predictor {
     for (const part of this.parts) part.clear(slot);
   }
 
-  /** Writes the features of n distinct series' readings; the forecasts kept are still those made before them. */
+  /**
+   * Takes n distinct series' readings and writes their features; the forecasts kept are still those made before them. Where the backend does all
+   * in one call it has stepped the network too.
+   */
   observe(slots: Uint32Array, n: number, timestampMs: Float64Array, value: Float64Array, learning: Float32Array): void {
-    this.normaliser.step(slots, n, timestampMs, value, this.features, learning);
+    if (this.#fused) this.#fused.advance(slots, n, timestampMs, value, learning, this.features, this.#fresh);
+    else this.normaliser.step(slots, n, timestampMs, value, this.features, learning);
   }
 
-  /** Steps the network with the features that `observe` wrote, and keeps the forecasts. `modelOf` says which of the other networks a series has, -1 for none; needed where there are any. */
+  /** Keeps the new forecasts, for which it steps the network, where `observe` has not, with the features that `observe` wrote. `modelOf` says which of the other networks a series has, -1 for none; needed where there are any. */
   advance(slots: Uint32Array, n: number, modelOf?: (slot: number) => number): void {
+    if (this.#fused) {
+      this.#keepFresh(slots, n);
+      return;
+    }
     if (this.#others.length === 0 || modelOf === undefined) {
       this.#stepAll(this.backend, this.#decoder, slots, n, this.features, this.#outputs, this.#made);
       return;
@@ -74,6 +92,17 @@ export class Predictor {
     for (let row = 0; row < n; row++) shares[modelOf(slots[row]) + 1].take(slots[row], this.features, row);
     this.#stepShare(this.backend, this.#decoder, this.#own);
     for (const { backend, decoder, share } of this.#others) this.#stepShare(backend, decoder, share);
+  }
+
+  #keepFresh(slots: Uint32Array, n: number): void {
+    const fresh = this.#fresh;
+    for (let row = 0; row < n; row++) {
+      const slot = slots[row];
+      const s = this.#kept.floats[this.#kept.page(slot)];
+      const at = this.#kept.at(slot);
+      for (let i = 0; i < FORECAST; i++) s[at + i] = fresh[row * FORECAST + i];
+      s[at + MADE] = 1;
+    }
   }
 
   #stepShare(backend: Backend | null, decoder: ForecastDecoder, { slots, n, features }: Share): void {

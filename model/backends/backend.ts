@@ -1,8 +1,23 @@
 import type { Network } from '../network.js';
+import type { Normaliser } from '../normaliser.js';
 
 export const BACKEND_NAMES = ['tensorflow', 'wasm', 'js'] as const;
 
 export type BackendName = (typeof BACKEND_NAMES)[number];
+
+/** What a backend does that takes readings as they come: normalise, step and decode in one call, over states that lie side by side. */
+export interface Fused {
+  /** The normalisers of its slots, in its own memory; `reserve` is the backend's. */
+  readonly normaliser: Normaliser;
+  /**
+   * One reading of each of n distinct slots: what `normaliser.step`, `Backend.step` and `ForecastDecoder.decode` do one after the other, bit for bit.
+   *
+   * @param learning [n] as of `Normaliser.step`
+   * @param features [n, 7] written
+   * @param forecasts [n, 9] written: yhat, yhatLower, yhatUpper, location [3], spread [3]
+   */
+  advance(slots: Uint32Array, n: number, timestampMs: Float64Array, value: Float64Array, learning: Float32Array, features: Float32Array, forecasts: Float64Array): void;
+}
 
 /**
  * Steps the states of many series at once. A slot is a row of the backend's state arena; who owns which slot is the
@@ -16,6 +31,8 @@ export interface Backend {
   readonly stateSize: number;
   /** Slots that exist: 0 to capacity - 1. */
   readonly capacity: number;
+  /** Where the backend normalises by itself and the network has the features and the head of gruard's own. */
+  readonly fused?: Fused;
   /** Makes at least `capacity` slots exist; new ones are zero, old ones keep their state. */
   reserve(capacity: number): void;
   /**
@@ -48,10 +65,16 @@ export interface Backend {
 export function checkStep(
   backend: Backend, slots: Uint32Array, n: number, inputs: Float32Array, outputs: Float32Array,
 ): void {
-  const { network: { config }, capacity } = backend;
+  const { config } = backend.network;
   if (slots.length < n || inputs.length < n * config.inputs || outputs.length < n * config.head.outputs) {
     throw new RangeError(`step of ${n}: slots ${slots.length}, inputs ${inputs.length}, outputs ${outputs.length}`);
   }
+  checkSlots(backend, slots, n);
+}
+
+/** Throws unless there are n slots and all exist. */
+export function checkSlots({ capacity }: Backend, slots: Uint32Array, n: number): void {
+  if (slots.length < n) throw new RangeError(`${slots.length} slots of ${n}`);
   for (let i = 0; i < n; i++) {
     if (slots[i] >= capacity) throw new RangeError(`slot ${slots[i]} of ${capacity}`);
   }

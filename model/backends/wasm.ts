@@ -1,17 +1,24 @@
 import { GruardError, messageOf } from '../../core/errors.js';
+import { bandCalibration, OUTPUTS, QUANTILES } from '../forecast.js';
 import { KERNEL_WASM_BASE64 } from '../kernel/module.js';
-import { buildProgram, type Program } from '../kernel/program.js';
+import { buildProgram, PAGE_SLOTS, type Program } from '../kernel/program.js';
 import { wasmApi, type WasmMemory } from '../kernel/webassembly.js';
 import { stateSize, type Network } from '../network.js';
-import { checkSlot, checkStates, checkStep, type Backend } from './backend.js';
+import { FEATURES, LentNormaliser, SERIES_BYTES } from '../normaliser.js';
+import { checkSlot, checkSlots, checkStates, checkStep, type Backend, type Fused } from './backend.js';
 
 const PAGE_BYTES = 65536;
 const MOST_PAGES = 65536;
 /** Rows of the staging area; a larger batch is stepped in pieces. */
 const STAGED_ROWS = 8192;
+/** Numbers of a forecast: yhat and its band, three locations, three spreads. */
+const FORECAST = 9;
 
 interface KernelExports {
   step(program: number, arena: number, slots: number, n: number, inputs: number, outputs: number): void;
+  advance(
+    program: number, arena: number, band: number, slots: number, n: number, timestampMs: number, value: number, learning: number, features: number, forecasts: number,
+  ): void;
 }
 
 let compiled: object | undefined;
@@ -22,9 +29,9 @@ function kernelModule(): object {
 
 /**
  * The fused SIMD kernel (model/kernel/kernel.c). Its memory holds, in this order: the kernel's own data, the program and
- * weights, the staging area (slots, inputs, outputs of STAGED_ROWS rows), and the arena of states. The arena is last, so
- * that it grows in place: nothing is copied, and pages never written cost nothing. A row's result does not depend on the
- * rows stepped with it, to the bit.
+ * weights, the band's table, the staging area (columns of STAGED_ROWS rows), and the arena: pages of 1,024 slots, each the normalisers of its slots and
+ * then their states. The arena is last, so that it grows in place: nothing is copied, and what was never written costs nothing. A row's
+ * result does not depend on the rows stepped with it, to the bit.
  */
 export class WasmBackend implements Backend {
   readonly name = 'wasm';
@@ -34,14 +41,18 @@ export class WasmBackend implements Backend {
   private readonly kernel: KernelExports;
   private readonly program: Program;
   private readonly programAt: number;
-  private readonly slotsAt: number;
-  private readonly inputsAt: number;
-  private readonly outputsAt: number;
-  private readonly arenaAt: number;
+  /** Addresses of the staging area's columns, of the band and of the arena. */
+  private readonly places: Record<'band' | 'slots' | 'timestampMs' | 'value' | 'learning' | 'inputs' | 'outputs' | 'forecasts' | 'arena', number>;
+  private readonly normaliser: LentNormaliser | undefined;
+  readonly fused: Fused | undefined;
   private slots!: Uint32Array;
   private inputs!: Float32Array;
   private outputs!: Float32Array;
-  /** [capacity, program.stride] */
+  private timestampMs!: Float64Array;
+  private value!: Float64Array;
+  private learning!: Float32Array;
+  private forecasts!: Float64Array;
+  /** [pages, program.page] */
   private arena!: Float32Array;
   /** The views last handed out. */
   private inputLent: Float32Array | undefined;
@@ -58,31 +69,63 @@ export class WasmBackend implements Backend {
     } catch (error) {
       throw new GruardError('BACKEND_UNAVAILABLE', `wasm: ${messageOf(error)}`, { cause: error });
     }
-    this.program = buildProgram(network, this.programAt);
-    this.slotsAt = aligned(this.programAt + this.program.bytes.length);
-    this.inputsAt = aligned(this.slotsAt + 4 * STAGED_ROWS);
-    this.outputsAt = aligned(this.inputsAt + 4 * STAGED_ROWS * inputs);
-    this.arenaAt = aligned(this.outputsAt + 4 * STAGED_ROWS * head.outputs);
-    this.grow(this.arenaAt);
+    const takesReadings = network.config.features === 'v1' && inputs === FEATURES && head.outputs === OUTPUTS;
+    this.program = buildProgram(network, this.programAt, takesReadings ? SERIES_BYTES : 0);
+    let end = this.programAt + this.program.bytes.length;
+    const place = (bytes: number): number => {
+      const at = aligned(end);
+      end = at + bytes;
+      return at;
+    };
+    const band = Float64Array.of(bandCalibration(network.metadata)[0], ...QUANTILES);
+    this.places = {
+      band: place(band.byteLength), slots: place(4 * STAGED_ROWS), timestampMs: place(8 * STAGED_ROWS), value: place(8 * STAGED_ROWS), learning: place(4 * STAGED_ROWS),
+      inputs: place(4 * STAGED_ROWS * inputs), outputs: place(4 * STAGED_ROWS * head.outputs), forecasts: place(8 * STAGED_ROWS * FORECAST), arena: place(0),
+    };
+    if (takesReadings) {
+      this.normaliser = new LentNormaliser((capacity) => this.reserve(capacity));
+      this.fused = { normaliser: this.normaliser, advance: (...columns) => this.advance(...columns) };
+    }
+    this.grow(this.places.arena);
     new Uint8Array(this.memory.buffer).set(this.program.bytes, this.programAt);
+    new Float64Array(this.memory.buffer, this.places.band, band.length).set(band);
   }
 
   reserve(capacity: number): void {
-    if (capacity <= this.capacity) return;
-    this.grow(this.arenaAt + capacity * this.program.stride * 4);
+    if (capacity > this.capacity) this.grow(this.places.arena + Math.ceil(capacity / PAGE_SLOTS) * this.program.page * 4);
   }
 
   step(slots: Uint32Array, n: number, inputs: Float32Array, outputs: Float32Array): void {
     checkStep(this, slots, n, inputs, outputs);
     const { inputs: I, head: { outputs: O } } = this.network.config;
+    const { places } = this;
     const staged = inputs !== this.inputLent;
     const copied = outputs !== this.outputLent;
     for (let at = 0; at < n; at += STAGED_ROWS) {
       const rows = Math.min(STAGED_ROWS, n - at);
       copy(slots, at, this.slots, rows);
       if (staged) copy(inputs, at * I, this.inputs, rows * I);
-      this.kernel.step(this.programAt, this.arenaAt, this.slotsAt, rows, this.inputsAt, this.outputsAt);
+      this.kernel.step(this.programAt, places.arena, places.slots, rows, places.inputs, places.outputs);
       if (copied) copyOut(this.outputs, outputs, at * O, rows * O);
+    }
+  }
+
+  private advance(
+    slots: Uint32Array, n: number, timestampMs: Float64Array, value: Float64Array, learning: Float32Array, features: Float32Array, forecasts: Float64Array,
+  ): void {
+    checkSlots(this, slots, n);
+    const shortest = Math.min(timestampMs.length, value.length, learning.length, features.length / FEATURES, forecasts.length / FORECAST);
+    if (shortest < n) throw new RangeError(`columns of ${Math.floor(shortest)} for ${n} readings`);
+    const { places } = this;
+    for (let at = 0; at < n; at += STAGED_ROWS) {
+      const rows = Math.min(STAGED_ROWS, n - at);
+      copy(slots, at, this.slots, rows);
+      copy(timestampMs, at, this.timestampMs, rows);
+      copy(value, at, this.value, rows);
+      copy(learning, at, this.learning, rows);
+      this.kernel.advance(this.programAt, places.arena, places.band, places.slots, rows, places.timestampMs, places.value, places.learning, places.inputs, places.forecasts);
+      copyOut(this.inputs, features, at * FEATURES, rows * FEATURES);
+      copyOut(this.forecasts, forecasts, at * FORECAST, rows * FORECAST);
     }
   }
 
@@ -108,7 +151,8 @@ export class WasmBackend implements Backend {
 
   clear(slot: number): void {
     checkSlot(this, slot);
-    this.arena.fill(0, slot * this.program.stride, (slot + 1) * this.program.stride);
+    const at = this.stateAt(slot);
+    this.arena.fill(0, at, at + this.program.stride);
   }
 
   /** n <= 8192, the staging area's rows; of more, an ordinary array. */
@@ -127,19 +171,29 @@ export class WasmBackend implements Backend {
   dispose(): void {
     // The memory goes with the last reference to it.
     this.capacity = 0;
-    this.arena = this.inputs = this.outputs = new Float32Array(0);
+    this.arena = this.inputs = this.outputs = this.learning = new Float32Array(0);
+    this.timestampMs = this.value = this.forecasts = new Float64Array(0);
     this.slots = new Uint32Array(0);
+    this.normaliser?.lie([]);
+  }
+
+  /** Where a slot's state begins in the arena. */
+  private stateAt(slot: number): number {
+    const { page, states, stride } = this.program;
+    return Math.floor(slot / PAGE_SLOTS) * page + states + (slot % PAGE_SLOTS) * stride;
   }
 
   /** A padded slot as callers see it, to out[at..]. */
   private unpack(slot: number, out: Float32Array, at: number): void {
-    const { places, stride } = this.program;
-    for (let i = 0; i < places.length; i++) out[at + i] = this.arena[slot * stride + places[i]];
+    const { places } = this.program;
+    const from = this.stateAt(slot);
+    for (let i = 0; i < places.length; i++) out[at + i] = this.arena[from + places[i]];
   }
 
   private pack(slot: number, state: Float32Array, at: number): void {
-    const { places, stride } = this.program;
-    for (let i = 0; i < places.length; i++) this.arena[slot * stride + places[i]] = state[at + i];
+    const { places } = this.program;
+    const to = this.stateAt(slot);
+    for (let i = 0; i < places.length; i++) this.arena[to + places[i]] = state[at + i];
   }
 
   /** Makes the memory hold at least `bytes` and the views fit it (growing detaches the old ones). */
@@ -157,13 +211,19 @@ export class WasmBackend implements Backend {
     }
     const { buffer } = this.memory;
     const { inputs, head } = this.network.config;
-    this.slots = new Uint32Array(buffer, this.slotsAt, STAGED_ROWS);
-    this.inputs = new Float32Array(buffer, this.inputsAt, STAGED_ROWS * inputs);
-    this.outputs = new Float32Array(buffer, this.outputsAt, STAGED_ROWS * head.outputs);
+    const { places, program } = this;
+    this.slots = new Uint32Array(buffer, places.slots, STAGED_ROWS);
+    this.timestampMs = new Float64Array(buffer, places.timestampMs, STAGED_ROWS);
+    this.value = new Float64Array(buffer, places.value, STAGED_ROWS);
+    this.learning = new Float32Array(buffer, places.learning, STAGED_ROWS);
+    this.inputs = new Float32Array(buffer, places.inputs, STAGED_ROWS * inputs);
+    this.outputs = new Float32Array(buffer, places.outputs, STAGED_ROWS * head.outputs);
+    this.forecasts = new Float64Array(buffer, places.forecasts, STAGED_ROWS * FORECAST);
     this.inputLent = this.outputLent = undefined;
-    const slotBytes = this.program.stride * 4;
-    this.capacity = Math.floor((buffer.byteLength - this.arenaAt) / slotBytes);
-    this.arena = new Float32Array(buffer, this.arenaAt, this.capacity * this.program.stride);
+    const pages = Math.floor((buffer.byteLength - places.arena) / (program.page * 4));
+    this.capacity = pages * PAGE_SLOTS;
+    this.arena = new Float32Array(buffer, places.arena, pages * program.page);
+    this.normaliser?.lie(Array.from({ length: pages }, (_, i) => new Float64Array(buffer, places.arena + i * program.page * 4, (PAGE_SLOTS * SERIES_BYTES) / 8)));
   }
 }
 
@@ -172,12 +232,12 @@ function aligned(address: number): number {
 }
 
 /** to[0..n) = from[at..at + n). A loop beats `set` below a few dozen numbers. */
-function copy<T extends Float32Array | Uint32Array>(from: T, at: number, to: T, n: number): void {
+function copy<T extends Float32Array | Float64Array | Uint32Array>(from: T, at: number, to: T, n: number): void {
   if (n > 64) to.set(from.subarray(at, at + n));
   else for (let i = 0; i < n; i++) to[i] = from[at + i];
 }
 
-function copyOut(from: Float32Array, to: Float32Array, at: number, n: number): void {
+function copyOut<T extends Float32Array | Float64Array>(from: T, to: T, at: number, n: number): void {
   if (n > 64) to.set(from.subarray(0, n), at);
   else for (let i = 0; i < n; i++) to[at + i] = from[i];
 }

@@ -1,7 +1,9 @@
-// The fused step: for tiles of up to four slots, gather the state, run every layer, apply the head, scatter the state.
+// The fused kernel: for tiles of up to four slots, normalise the readings, gather the states, run every layer, apply the head,
+// scatter the states, decode the forecasts.
 // No libc, no allocation: model/backends/wasm.ts lays out the memory and writes the program below into it.
 // `npm run build:wasm` compiles this to model/kernel/module.ts.
 #include "affine.h"
+#include "forecast.h"
 
 enum Cell { ELMAN, JORDAN, RECURRENT, LSTM, GRU };  // the order of CELL_KINDS in model/cells/cell.ts
 
@@ -16,7 +18,9 @@ typedef struct {
 
 typedef struct {
   int inputs, outputs;
-  int stride;         // floats a slot in the arena
+  int stride;         // floats of a slot's state
+  int page;           // floats from one page of the arena to the next
+  int states;         // floats from a page's beginning to its first state; before it [1024] Series, where the network has readings
   int skip;           // the head reads the features as well
   int head_inputs;    // numbers the head reads from the last layer
   const float *head;  // panels over [x if skip, y], `outputs` columns rounded up to 4
@@ -103,22 +107,55 @@ static inline void run_head(const Program *p, int rows, const float *const *x, c
   for (int r = 0; r < rows; r++) copy(outputs + r * p->outputs, gate + r * OUT_STRIDE, p->outputs);
 }
 
-// arena: [slots][stride]; slots: [n], distinct; inputs: [n][inputs]; outputs: [n][outputs].
+enum { PAGE_BITS = 10, PAGE_SLOTS = 1 << PAGE_BITS };
+
+static inline float *page_of(const Program *p, float *arena, unsigned slot) { return arena + (slot >> PAGE_BITS) * (unsigned)p->page; }
+
+static inline Series *series_of(const Program *p, float *arena, unsigned slot) {
+  return (Series *)page_of(p, arena, slot) + (slot & (PAGE_SLOTS - 1));
+}
+
+// One tile: slots: [rows]; x: [rows][inputs]; outputs: [rows][outputs].
+static void step_tile(const Program *p, float *arena, const unsigned *slots, int rows, const float *inputs, float *outputs) {
+  const float *x[ROWS], *below[ROWS];
+  float *first[ROWS], *state[ROWS];
+  for (int r = 0; r < rows; r++) {
+    below[r] = x[r] = inputs + r * p->inputs;
+    first[r] = page_of(p, arena, slots[r]) + p->states + (slots[r] & (PAGE_SLOTS - 1)) * p->stride;
+  }
+  for (int l = 0; l < p->layers; l++) {
+    for (int r = 0; r < rows; r++) state[r] = first[r] + p->layer[l].offset;
+    run_layer(&p->layer[l], rows, below, state);
+    for (int r = 0; r < rows; r++) below[r] = state[r];
+  }
+  run_head(p, rows, x, below, outputs);
+}
+
+// Fewer than four left: one at a time, which suits a single row better than a tile half empty.
+static inline int tile_rows(int left) { return left >= ROWS ? ROWS : 1; }
+
+// Features in, outputs out. arena: pages of 1024 slots; slots: [n], distinct; inputs: [n][inputs]; outputs: [n][outputs].
 __attribute__((export_name("step")))
-void step(const Program *p, float *arena, const int *slots, int n, const float *inputs, float *outputs) {
-  while (n > 0) {
-    // Fewer than four left: one at a time, which suits a single row better than a tile half empty.
-    const int rows = n >= ROWS ? ROWS : 1;
-    const float *x[ROWS], *below[ROWS];
-    float *state[ROWS];
-    for (int r = 0; r < rows; r++) below[r] = x[r] = inputs + r * p->inputs;
-    for (int l = 0; l < p->layers; l++) {
-      for (int r = 0; r < rows; r++) state[r] = arena + (unsigned)slots[r] * (unsigned long)p->stride + p->layer[l].offset;
-      run_layer(&p->layer[l], rows, below, state);
-      for (int r = 0; r < rows; r++) below[r] = state[r];
-    }
-    run_head(p, rows, x, below, outputs);
-    slots += rows, inputs += rows * p->inputs, outputs += rows * p->outputs, n -= rows;
+void step(const Program *p, float *arena, const unsigned *slots, int n, const float *inputs, float *outputs) {
+  for (int rows; n > 0; slots += rows, inputs += rows * p->inputs, outputs += rows * p->outputs, n -= rows) {
+    rows = tile_rows(n);
+    step_tile(p, arena, slots, rows, inputs, outputs);
+  }
+}
+
+// Readings in, forecasts out. ms, value: [n]; learning: [n]; features: [n][7] and forecasts: [n][9] are written.
+__attribute__((export_name("advance")))
+void advance(const Program *p, float *arena, const Band *band, const unsigned *slots, int n, const double *ms, const double *value,
+             const float *learning, float *features, double *forecasts) {
+  float outputs[ROWS * OUTPUTS];
+  for (int rows; n > 0; slots += rows, n -= rows) {
+    rows = tile_rows(n);
+    Series *series[ROWS];
+    for (int r = 0; r < rows; r++) series[r] = series_of(p, arena, slots[r]);
+    normalise(series, rows, ms, value, learning, features);
+    step_tile(p, arena, slots, rows, features, outputs);
+    forecast(band, series, rows, outputs, forecasts);
+    ms += rows, value += rows, learning += rows, features += rows * FEATURES, forecasts += rows * FORECAST;
   }
 }
 
@@ -129,4 +166,12 @@ void activate(const float *x, int n, int what, float *out) {
     f4 v = load4(x + i);
     store4(out + i, what == 0 ? exp4(v) : what == 1 ? sigmoid4(v) : tanh4(v));
   }
+}
+
+// For the test of the logarithm and the exponential. x: [n] replaced, n even; one by one or in pairs.
+__attribute__((export_name("elementary")))
+void elementary(double *x, int n, int exponential, int pairs) {
+  if (pairs && exponential) exp_each(x, n);
+  else if (pairs) log_each(x, n);
+  else for (int i = 0; i < n; i++) x[i] = exponential ? exp64(x[i]) : log64(x[i]);
 }

@@ -8,23 +8,30 @@ import { layerShapes, type LayerShape, type Network } from '../network.js';
 export interface Program {
   /** Bytes at `base`: the Program struct, then the panels. Its length is a multiple of 16. */
   bytes: Uint8Array;
-  /** Floats a slot in the kernel's arena. */
+  /** Floats of a slot's state in the kernel's arena. */
   stride: number;
+  /** Floats of a page of the arena, which holds PAGE_SLOTS slots: their normalisers, where `states` > 0, and then their states. */
+  page: number;
+  /** Floats from a page's beginning to its first state. */
+  states: number;
   /** For each number of a slot's state as callers see it, its place in the padded slot. */
   places: Uint32Array;
 }
 
+/** As in kernel.c. */
+export const PAGE_SLOTS = 1024;
+
 const PANEL = 8;
 const LAYER_WORDS = 6;
-const HEADER_WORDS = 7;
+const HEADER_WORDS = 9;
 
 const padded = (units: number): number => Math.ceil(units / PANEL) * PANEL;
 
 /** A tensor's entry; entries outside it are zero. */
 type Entry = (row: number, column: number) => number;
 
-/** base: the address at which `bytes` will lie. */
-export function buildProgram(network: Network, base: number): Program {
+/** base: the address at which `bytes` will lie; seriesBytes: what is kept before the states for each slot, a multiple of 8. */
+export function buildProgram(network: Network, base: number, seriesBytes: number): Program {
   const { config } = network;
   const layers = layerShapes(config);
   const words = HEADER_WORDS + LAYER_WORDS * layers.length;
@@ -57,7 +64,9 @@ export function buildProgram(network: Network, base: number): Program {
   // The file has the features below the state; the kernel reads them first, where they already lie.
   const head = pack(skipped + outputSize, outputs, (k, j) => (k < skipped ? kernel(outputSize + k, j) : kernel(k - skipped, j)),
     (j) => bias(j, 0));
-  program.set([config.inputs, outputs, stride, skip ? 1 : 0, outputSize, place(head), layers.length]);
+  const states = PAGE_SLOTS * seriesBytes / 4;
+  const page = states + PAGE_SLOTS * stride;
+  program.set([config.inputs, outputs, stride, page, states, skip ? 1 : 0, outputSize, place(head), layers.length]);
 
   const bytes = new Uint8Array(address - base);
   bytes.set(new Uint8Array(program.buffer));
@@ -66,7 +75,7 @@ export function buildProgram(network: Network, base: number): Program {
     bytes.set(new Uint8Array(panel.buffer), at);
     at += panel.byteLength;
   }
-  return { bytes, stride, places: Uint32Array.from(places) };
+  return { bytes, stride, page, states, places: Uint32Array.from(places) };
 }
 
 /** The one or two products of a layer, as kernel.c names their columns. */
