@@ -2,10 +2,12 @@ import type { Batch } from '../core/batch.js';
 import { systemClock, type Clock } from '../core/clock.js';
 import { GruardError, messageOf, type ErrorCode } from '../core/errors.js';
 import { systemRandom, type Random } from '../core/random.js';
-import { readWhole, replaceFile, type Disk, type DiskFile } from './disk/disk.js';
+import type { Disk } from './disk/disk.js';
+import { RecentRecords } from './recent-records.js';
 import { encodeRecord, sealFrame } from './record.js';
 import { recoverTail } from './recovery.js';
-import { EMPTY_NAME, listSegments, mark, segmentName, SPARE_NAME, type Segment } from './segment.js';
+import type { Damage, Segment } from './segment.js';
+import { Segments, setAside } from './segments.js';
 import { backOffMs, systemSleep, type Sleep } from './sleep.js';
 
 export interface JournalOptions {
@@ -18,13 +20,6 @@ export interface JournalOptions {
   clock?: Clock;
   sleep?: Sleep;
   random?: Random;
-}
-
-/** Records that cannot be read any more: `from` to `to`, both inclusive. */
-export interface Damage {
-  from: number;
-  to: number;
-  segment: string;
 }
 
 /** What `open` found. */
@@ -67,10 +62,6 @@ interface Waiting {
 
 const MIB = 1024 * 1024;
 const MOST_COMMIT_BYTES = 8 * MIB;
-/** Small, and with a pause after each, so that commits hardly wait for zeros. */
-const ZERO_CHUNK = new Uint8Array(256 * 1024);
-const ZERO_PAUSE_MS = 2;
-const EMPTY_BYTES = 4 * MIB;
 const FIRST_RETRY_MS = 20;
 const MOST_RETRY_MS = 500;
 /** A commit that takes longer than this is worth a word in the health report. */
@@ -87,24 +78,15 @@ const MOST_DAMAGE_REPORTS = 100;
 export class Journal {
   readonly #disk: Disk;
   readonly #maxBytes: number;
-  readonly #segmentBytes: number;
-  readonly #recentBytes: number;
   readonly #clock: Clock;
   readonly #sleep: Sleep;
   readonly #random: Random;
 
-  #segments: Segment[] = [];
-  /** The segment that is written, and where its next record goes. */
-  #current: { segment: Segment; file: DiskFile; at: number } | undefined;
-  /** A file of zeros that is ready to become the next segment. */
-  #spare: { file: DiskFile; bytes: number } | undefined;
-  #preparing: Promise<void> | undefined;
-  #nextNumber = 1;
+  readonly #segments: Segments;
+  readonly #recent: RecentRecords;
 
   #next = 0;
   #committed = -1;
-  readonly #recent = new Map<number, Uint8Array>();
-  #recentHeld = 0;
 
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
@@ -124,30 +106,27 @@ export class Journal {
   constructor(options: JournalOptions) {
     this.#disk = options.disk;
     this.#maxBytes = options.maxBytes ?? 8192 * MIB;
-    this.#segmentBytes = Math.min(options.segmentBytes ?? 16 * MIB, Math.max(64 * 1024, Math.floor(this.#maxBytes / 4)));
-    this.#recentBytes = options.recentBytes ?? 16 * MIB;
     this.#clock = options.clock ?? systemClock;
     this.#sleep = options.sleep ?? systemSleep;
     this.#random = options.random ?? systemRandom;
+    const segmentBytes = Math.min(options.segmentBytes ?? 16 * MIB, Math.max(64 * 1024, Math.floor(this.#maxBytes / 4)));
+    this.#segments = new Segments(this.#disk, this.#maxBytes, segmentBytes, this.#sleep);
+    this.#recent = new RecentRecords(options.recentBytes ?? 16 * MIB);
   }
 
   /** Finds the end, cuts off a torn one, and writes the last commit once more (see `recoverTail`). Throws FORMAT_VERSION, JOURNAL_IO. */
   async open(): Promise<Recovery> {
     try {
-      await this.#disk.remove(SPARE_NAME);
-      await this.#disk.remove(EMPTY_NAME);
-      this.#segments = await listSegments(this.#disk);
-      this.#nextNumber = (this.#segments.at(-1)?.number ?? 0) + 1;
-      const tail = await recoverTail(this.#disk, this.#segments);
+      const tail = await recoverTail(this.#disk, await this.#segments.open());
       this.#next = tail.next;
       this.#committed = tail.next - tail.uncertain.length - 1;
       tail.damage.forEach((damage) => this.noteDamage(damage));
       tail.uncertain.forEach((record, i) => {
         const sequence = this.#committed + 1 + i;
-        this.#remember(sequence, record);
+        this.#recent.keep(sequence, record, this.#committed);
         this.#enqueue({ sequence, record, resolve: () => undefined, reject: () => undefined });
       });
-      return { lastSequence: this.#next - 1, firstSequence: this.firstSequence, segments: this.#segments.length, tornTail: tail.torn };
+      return { lastSequence: this.#next - 1, firstSequence: this.firstSequence, segments: this.#segments.count, tornTail: tail.torn };
     } catch (cause) {
       if (cause instanceof GruardError) throw cause;
       throw new GruardError('JOURNAL_IO', `the journal cannot be read: ${messageOf(cause)}`, { cause });
@@ -166,7 +145,7 @@ export class Journal {
 
   /** The oldest record still there. */
   get firstSequence(): number {
-    return this.#segments[0]?.first ?? this.#committed + 1;
+    return this.#segments.first ?? this.#committed + 1;
   }
 
   /** Bytes that were appended and are not durable: the bound that slows the sources is on these. */
@@ -229,7 +208,7 @@ export class Journal {
       this.#commits++;
       for (const { sequence, record } of group) {
         this.#waitingBytes -= record.length;
-        this.#remember(sequence, record);
+        this.#recent.keep(sequence, record, this.#committed);
       }
       this.#committed = this.#waiting.length === 0 ? this.#next - 1 : this.#waiting[0].sequence - 1;
       for (const { sequence, resolve } of group) resolve(sequence);
@@ -244,7 +223,7 @@ export class Journal {
     let count = 0;
     while (count < this.#waiting.length) {
       const { record, sequence } = this.#waiting[count];
-      if (count > 0 && (bytes + record.length > Math.min(MOST_COMMIT_BYTES, this.#segmentBytes) || sequence !== this.#waiting[0].sequence + count)) break;
+      if (count > 0 && (bytes + record.length > Math.min(MOST_COMMIT_BYTES, this.#segments.segmentBytes) || sequence !== this.#waiting[0].sequence + count)) break;
       bytes += record.length;
       count++;
     }
@@ -256,13 +235,13 @@ export class Journal {
     const records = group.map(({ record }) => record);
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.#write(records, group[0].sequence);
+        await this.#segments.write(records, group[0].sequence);
         this.#failure = undefined;
         return true;
       } catch (cause) {
         this.#failedCommits++;
-        this.#failure = asJournalError(cause);
-        this.#abandonSegment();
+        this.#failure = this.#reasonOf(cause);
+        this.#segments.abandon();
       }
       if (this.#closing) {
         for (const { reject } of [...group, ...this.#waiting.splice(0)]) reject(new GruardError('SHUTTING_DOWN', `not durable when gruard stopped: ${this.#failure.message}`));
@@ -273,100 +252,10 @@ export class Journal {
     }
   }
 
-  async #write(records: readonly Uint8Array[], first: number): Promise<void> {
-    const bytes = records.reduce((sum, record) => sum + record.length, 0);
-    if (!this.#current || this.#current.at + bytes > this.#current.segment.bytes) await this.#startSegment(first, bytes);
-    const current = this.#current!;
-    await current.file.write(records, current.at);
-    let at = current.at;
-    records.forEach((record, i) => {
-      mark(current.segment, first + i, at);
-      at += record.length;
-    });
-    if (current.at === 0) this.#dropRepeated(current.segment);
-    current.at = at;
-    if (!this.#spare && !this.#closing) this.#preparing ??= this.#prepareSpare().finally(() => { this.#preparing = undefined; });
-  }
-
-  /** Goes on in a new file: the spare, or, where that is not ready (at the start, under a load that fills segments faster than zeros are written), an empty one. */
-  async #startSegment(first: number, bytes: number): Promise<void> {
-    const spare = this.#spare && this.#spare.bytes >= bytes ? this.#spare : undefined;
-    // An empty file is slower to write to, so it is soon exchanged for a spare.
-    const wanted = Math.max(spare ? spare.bytes : Math.min(this.#segmentBytes, EMPTY_BYTES), bytes);
-    if (this.bytes + wanted > this.#maxBytes) {
-      const slowest = [...this.#retained].sort((a, b) => a[1] - b[1])[0];
-      throw new GruardError('JOURNAL_FULL', `the journal has reached journal.max_bytes (${this.#maxBytes})${slowest ? `; ${slowest[0]} is the furthest behind` : ''}`);
-    }
-    if (spare) this.#spare = undefined;
-    else await this.#disk.remove(EMPTY_NAME);
-    const file = spare?.file ?? await this.#disk.open(EMPTY_NAME);
-    const number = this.#nextNumber++;
-    const segment: Segment = { number, first, name: segmentName(number, first), bytes: wanted, marks: [] };
-    try {
-      await this.#disk.rename(spare ? SPARE_NAME : EMPTY_NAME, segment.name);
-    } catch (error) {
-      await file.close().catch(() => undefined);
-      throw error;
-    }
-    this.#leaveSegment();
-    this.#segments.push(segment);
-    this.#current = { segment, file, at: 0 };
-  }
-
-  /**
-   * Fills a file with zeros, slowly, beside the commits: overwriting allocated blocks needs no metadata, so a small commit in it is one write to the device.
-   * An error here is none of the journal's: without a spare the next segment is an empty file.
-   */
-  async #prepareSpare(): Promise<void> {
-    let file: DiskFile | undefined;
-    try {
-      await this.#disk.remove(SPARE_NAME);
-      file = await this.#disk.open(SPARE_NAME);
-      for (let at = 0; at < this.#segmentBytes && !this.#closing; at += ZERO_CHUNK.length) {
-        await file.write([ZERO_CHUNK.subarray(0, Math.min(ZERO_CHUNK.length, this.#segmentBytes - at))], at);
-        await this.#sleep(ZERO_PAUSE_MS, this.#stop.signal);
-      }
-      this.#spare = { file, bytes: this.#segmentBytes };
-    } catch {
-      await file?.close().catch(() => undefined);
-      await this.#disk.remove(SPARE_NAME).catch(() => undefined);
-      await this.#sleep(MOST_RETRY_MS, this.#stop.signal);
-    }
-  }
-
-  #leaveSegment(): void {
-    this.#current?.file.close().catch(() => undefined);
-    this.#current = undefined;
-  }
-
-  /** After a failed commit: what the segment holds up to here stays good, and where it holds nothing it goes. */
-  #abandonSegment(): void {
-    if (this.#current?.at === 0) {
-      const { name } = this.#current.segment;
-      this.#segments = this.#segments.filter((segment) => segment.name !== name);
-      this.#disk.remove(name).catch(() => undefined);
-    }
-    this.#leaveSegment();
-  }
-
-  /** Older segments that hold only records which now stand, durable, in this one (`recoverTail`). */
-  #dropRepeated(current: Segment): void {
-    for (const { name } of this.#segments.filter((segment) => segment !== current && segment.first >= current.first)) {
-      this.#segments = this.#segments.filter((segment) => segment.name !== name);
-      this.#disk.remove(name).catch(() => undefined);
-    }
-  }
-
-  #remember(sequence: number, record: Uint8Array): void {
-    if (this.#recent.has(sequence)) return;
-    this.#recent.set(sequence, record);
-    this.#recentHeld += record.length;
-    for (const [oldest, bytes] of this.#recent) {
-      // What is not committed stands nowhere else for readers.
-      if (this.#recentHeld <= this.#recentBytes || oldest >= this.#committed) break;
-      this.#recent.delete(oldest);
-      this.#recentHeld -= bytes.length;
-    }
+  #reasonOf(cause: unknown): GruardError {
+    const error = asJournalError(cause);
+    const slowest = [...this.#retained].sort((a, b) => a[1] - b[1])[0];
+    return cause === error && error.code === 'JOURNAL_FULL' && slowest ? new GruardError('JOURNAL_FULL', `${error.message}; ${slowest[0]} is the furthest behind`) : error;
   }
 
   #wakeListeners(): void {
@@ -383,15 +272,12 @@ export class Journal {
 
   /** The sequence of the oldest record in memory that is not before this one. */
   recentFrom(sequence: number): number | undefined {
-    for (const held of this.#recent.keys()) if (held >= sequence) return held;
-    return undefined;
+    return this.#recent.from(sequence);
   }
 
   /** The segment to read a record from, and the one after it. */
   segmentOf(sequence: number): { segment: Segment | undefined; following: Segment | undefined } {
-    let at = this.#segments.length - 1;
-    while (at > 0 && this.#segments[at].first > sequence) at--;
-    return { segment: this.#segments[at], following: this.#segments[at + 1] };
+    return this.#segments.of(sequence);
   }
 
   get disk(): Disk {
@@ -425,14 +311,11 @@ export class Journal {
 
   #trim(): void {
     if (!this.#removing || this.#retained.size === 0) return;
-    const needed = Math.min(...this.#retained.values(), this.#committed) + 1;
-    while (this.#segments.length > 1 && this.#segments[1].first <= needed) {
-      this.#disk.remove(this.#segments.shift()!.name).catch(() => undefined);
-    }
+    this.#segments.trim(Math.min(...this.#retained.values(), this.#committed) + 1);
   }
 
   get bytes(): number {
-    return this.#segments.reduce((sum, { bytes }) => sum + bytes, 0);
+    return this.#segments.bytes;
   }
 
   status(): JournalStatus {
@@ -450,7 +333,7 @@ export class Journal {
     if (this.#failure) [state, code, detail] = ['failing', this.#failure.code, this.#failure.message];
     return {
       state, code, detail, firstSequence: this.firstSequence, committed: this.#committed, appended: this.appended, waitingBytes: this.#waitingBytes,
-      bytes: this.bytes, maxBytes: this.#maxBytes, segments: this.#segments.length, commits: this.#commits, failedCommits: this.#failedCommits,
+      bytes: this.bytes, maxBytes: this.#maxBytes, segments: this.#segments.count, commits: this.#commits, failedCommits: this.#failedCommits,
       damage: this.#damage, retained: [...this.#retained].map(([name, position]) => ({ name, position })),
     };
   }
@@ -459,13 +342,9 @@ export class Journal {
   async close(): Promise<void> {
     this.#closing = true;
     this.#stop.abort();
+    this.#segments.stop();
     await this.#running;
-    await this.#preparing;
-    await this.#spare?.file.close();
-    this.#spare = undefined;
-    await this.#current?.file.close();
-    this.#current = undefined;
-    await this.#disk.remove(SPARE_NAME).catch(() => undefined);
+    await this.#segments.close();
   }
 }
 
@@ -474,16 +353,4 @@ function asJournalError(cause: unknown): GruardError {
   const code = (cause as NodeJS.ErrnoException).code;
   if (code === 'ENOSPC' || code === 'EDQUOT') return new GruardError('JOURNAL_FULL', `the disk is full: ${messageOf(cause)}`, { cause });
   return new GruardError('JOURNAL_IO', `the disk does not take the journal: ${messageOf(cause)}`, { cause });
-}
-
-/** Keeps a copy of a damaged segment under journal/damaged; as best it can, since the disk may be the one that is failing. */
-async function setAside(disk: Disk, name: string): Promise<void> {
-  const copy = name.replace('journal/', 'journal/damaged/');
-  try {
-    if ((await disk.list('journal/damaged')).some((entry) => entry.name === copy)) return;
-    const bytes = await readWhole(disk, name);
-    if (bytes) await replaceFile(disk, copy, [bytes]);
-  } catch {
-    // The segment itself stays until every follower has passed it.
-  }
 }

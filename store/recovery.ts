@@ -1,6 +1,5 @@
 import type { Disk } from './disk/disk.js';
-import type { Damage } from './journal.js';
-import { SegmentReader, type Segment } from './segment.js';
+import { SegmentReader, type Damage, type Segment } from './segment.js';
 
 /** How a journal ended. */
 export interface Tail {

@@ -21,6 +21,13 @@ export interface Segment {
   marks: [number, number][];
 }
 
+/** Records that cannot be read any more: `from` to `to`, both inclusive. */
+export interface Damage {
+  from: number;
+  to: number;
+  segment: string;
+}
+
 const MARK_BYTES = 1024 * 1024;
 const NAME = /^journal\/(\d{10})-(\d{16})\.segment$/;
 
