@@ -4,7 +4,6 @@ import type { Device, Fleet } from '../core/fleet.js';
 import { shippedFile } from '../core/paths.js';
 import type { DocumentPart, StatePart } from '../core/state.js';
 import { openBackend, type Backend, type BackendName } from './backends/index.js';
-import { SILENT } from './calibration.js';
 import { Conditions } from './condition.js';
 import { DeviceJudge } from './device.js';
 import { Events, type Alarm } from './events.js';
@@ -12,9 +11,9 @@ import { Health, impossibleReason, isSentinel } from './health.js';
 import { Joint } from './joint.js';
 import { Judge } from './judge.js';
 import type { Network } from './network.js';
-import { FEATURES } from './normaliser.js';
 import { Predictor } from './predictor.js';
 import { KIND_OF, reasonText } from './reason.js';
+import { CHUNK_ROWS, SAID, SILENT } from './records.js';
 import { Rounds } from './rounds.js';
 import { DEFAULT_SETTINGS, matches, Policies, readSettings, type DetectorSettings, type SeriesPolicy } from './settings.js';
 import { CHANNELS, DEFAULT_TUNING, type Channel, type Tuning } from './tuning.js';
@@ -69,7 +68,7 @@ export class StreamDetector implements Detector {
   readonly predictor: Predictor;
   readonly judge: Judge;
   readonly tuning: Tuning;
-  readonly #conditions = new Conditions();
+  readonly #conditions: Conditions;
   readonly #health = new Health();
   readonly #joint: Joint;
   readonly #events: Events;
@@ -96,10 +95,11 @@ export class StreamDetector implements Detector {
     const patterns = (options.models ?? []).map(({ devices }) => devices);
     if (patterns.length > 0) this.#modelOf = (slot) => this.#chosen(slot, patterns);
     this.judge = new Judge(this.predictor, this.tuning, INTERVALS[profile], (options.channels ?? CHANNELS).filter((channel) => profile === 'default' || !NOT_COMPACT.has(channel)));
+    this.#conditions = new Conditions(this.judge.records);
     this.#joint = new Joint();
     this.#events = new Events(fleet, this.#policies.settings);
     this.#devices = new DeviceJudge(fleet, this.#joint, this.#events, this.#health);
-    this.parts = [...this.predictor.parts, ...this.judge.parts, this.#conditions.arena, this.#health.arena, ...this.#devices.parts];
+    this.parts = [...this.predictor.parts, ...this.judge.parts, this.#health.arena, ...this.#devices.parts];
     this.documents = [this.#events, this.#health];
   }
 
@@ -171,38 +171,54 @@ export class StreamDetector implements Detector {
       this.#learning[i] = this.#impossible(batch, row, slot) ? 0 : this.#conditions.learning(slot);
     }
     predictor.observe(this.#slots, n, this.#timestampMs, this.#value, this.#learning);
-    for (let i = 0; i < n; i++) this.#judgeRow(batch, rows[from + i], i);
+    for (let first = 0; first < n; first += CHUNK_ROWS) this.#judgeChunk(batch, from, first, Math.min(CHUNK_ROWS, n - first));
     predictor.advance(this.#slots, n, this.#modelOf);
-    for (let i = 0; i < n; i++) judge.keepForecasts(this.#slots[i]);
+    for (let i = 0; i < n; i++) judge.keepForecast(this.#slots[i]);
   }
 
+  /** Rows first .. first + n - 1 of the round that begins at `from`. */
+  #judgeChunk(batch: Batch, from: number, first: number, n: number): void {
+    const { judge } = this;
+    const rows = this.#rounds.rows;
+    for (let i = 0; i < n; i++) judge.stage(i, this.#slots[first + i], this.#timestampMs[first + i], this.#value[first + i], first + i, this.#learning[first + i] > 0);
+    judge.judge(n);
+    for (let i = 0; i < n; i++) this.#judgeRow(batch, rows[from + first + i], i);
+    if (judge.settle(n) === 0) return;
+    for (let i = 0; i < n; i++) {
+      const row = rows[from + first + i];
+      const said = judge.said(i);
+      if ((said & (SAID.OPEN | SAID.ENDED)) === 0 || batch.flags[row] & FLAG.WARMING || this.#policies.ofSlot(this.fleet, batch.slot[row]).ignore) continue;
+      this.#devices.open(row, (said & SAID.ENDED) !== 0, (said & SAID.LASTING) !== 0);
+    }
+  }
+
+  /** Fills a row of the batch from row i of the chunk. */
   #judgeRow(batch: Batch, row: number, i: number): void {
     const { predictor, judge, tuning } = this;
-    const { normaliser } = predictor;
     const slot = batch.slot[row];
     if (predictor.hasForecast(slot)) {
       batch.yhat[row] = predictor.yhat(slot);
       batch.yhatLower[row] = predictor.yhatLower(slot);
       batch.yhatUpper[row] = predictor.yhatUpper(slot);
     }
-    if (normaliser.count(slot) === 1) judge.clear(slot);
-    const periodMs = normaliser.periodMs(slot);
-    judge.step(slot, batch.timestampMs[row], batch.value[row], normaliser.working(slot), 2 * predictor.features[i * FEATURES + 6], periodMs,
-      predictor.features[i * FEATURES + 4], this.#learning[i] > 0);
-    const found = judge.finding;
-    this.#devices.keep(row, found.v, found.run, this.#conditions.wanders(slot));
+    const said = judge.said(i);
+    const odds = judge.odds(i);
+    this.#devices.keep(row, judge.value(i), judge.run(i), (said & SAID.WANDERS) !== 0);
     const policy = this.#policies.ofSlot(this.fleet, slot);
     const beyond = batch.value[row] < policy.min || batch.value[row] > policy.max;
     if (policy.ignore || (judge.readings(slot) <= tuning.warmUp && !beyond)) {
-      this.#conditions.step(slot, found.v, found.scale, found.square, false);
-      if (!policy.ignore) batch.flags[row] |= FLAG.WARMING;
+      batch.flags[row] |= policy.ignore ? 0 : FLAG.WARMING;
       return;
     }
-    const silent = found.odds <= SILENT;
+    const stuck = (said & SAID.STANDS) !== 0;
+    batch.anomalyScore[row] = 0;
+    if (odds <= SILENT && !beyond) return judge.close(i, stuck, true);
+    const found = judge.find(i);
+    const periodMs = judge.periodMs(i);
+    const silent = odds <= SILENT;
     const threshold = silent ? Infinity : this.#threshold(periodMs, policy.falseAlarmsPerDay);
-    if (silent) judge.rest(slot);
-    const emitted = !silent && judge.emits(slot, found.odds, threshold) && counts(policy, found.above, batch.value[row] - batch.yhat[row]);
-    const score = found.odds <= 0 ? 0 : found.odds / threshold;
+    const emitted = !silent && judge.emits(slot, odds, threshold) && counts(policy, found.above, batch.value[row] - batch.yhat[row]);
+    const score = odds <= 0 ? 0 : odds / threshold;
     batch.anomalyScore[row] = emitted ? score : 0.5 * Math.min(score, 1);
     const wasOpen = this.#conditions.isOpen(slot);
     const limit = beyond && !wasOpen;
@@ -211,9 +227,7 @@ export class StreamDetector implements Detector {
       if (!wasOpen) this.#conditions.open(slot);
       this.#devices.alarm(row, this.#describe(batch, row, periodMs, beyond));
     }
-    const still = beyond || found.stuck || found.odds > STILL * threshold;
-    const ended = this.#conditions.step(slot, found.v, found.scale, found.square, still);
-    if (ended || this.#conditions.isOpen(slot)) this.#devices.open(row, ended, this.#conditions.lasting(slot));
+    judge.close(i, beyond || stuck || odds > STILL * threshold, silent);
   }
 
   #describe(batch: Batch, row: number, periodMs: number, beyond: boolean): Alarm {

@@ -1,4 +1,4 @@
-/** What a reading was found to be; valid until the next call. */
+/** What a reading was found to be. */
 export interface Finding {
   /** Log odds of the channel that is most surprised, its offset included, with the support of the others; SILENT where none is. */
   odds: number;
@@ -9,11 +9,6 @@ export interface Finding {
   extreme: boolean;
   /** Readings for which that channel has shown nothing novel. */
   unseen: number;
-  /** The working value less the series' anchor, its scale, the squared error of the one-step forecast in squared scales. */
-  v: number;
-  scale: number;
-  square: number;
-  /** Equal readings in a row before this one, and whether they are the longest run so far. */
+  /** Equal readings in a row before this one. */
   run: number;
-  stuck: boolean;
 }

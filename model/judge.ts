@@ -1,297 +1,211 @@
 import type { StatePart } from '../core/state.js';
-import { Arena, WideArena } from './arena.js';
-import { CALIBRATION_WORDS, calibrate, CLUSTER, COUNT, LATEST, PEAK_DECAY, SILENT, SIZES, surprise, type Expected } from './calibration.js';
 import type { Finding } from './finding.js';
-import { Horizon } from './horizon.js';
-import { Hours } from './hours.js';
-import { Layout } from './layout.js';
-import { novelty, noveltyWords } from './novelty.js';
+import { FEATURES } from './normaliser.js';
 import type { Predictor } from './predictor.js';
-import { Run } from './run.js';
+import {
+  ALARM_PEAK, CLUSTER, COUNT, EXCESS, GIVEN, LATEST, RATE, READINGS, Records, ROW, ROW_INT, ROW_INTS, ROW_WORDS, SAID, SILENT, SIZES, USUAL,
+} from './records.js';
 import { Season } from './season.js';
 import { CHANNELS, type Channel, type ChannelPrior, type Tuning } from './tuning.js';
 
-const X = CHANNELS.indexOf('x');
-const E1 = CHANNELS.indexOf('e1');
-const E32 = CHANNELS.indexOf('e32');
-const TOD = CHANNELS.indexOf('tod');
-const STUCK = CHANNELS.indexOf('stuck');
 const SEASON = CHANNELS.indexOf('season');
 const SPAN = CHANNELS.indexOf('span');
-
-/** Squares of what is kept must fit a float32. */
-const VALUE_LIMIT = 1e18;
-const ERROR_LIMIT = 1e6;
-/** Forecast errors that span a gap longer than so many periods say nothing. */
-const LOG_GAP = Math.log(3);
 /** Readings that came later than this many periods after the last one have some missing before them. */
 const LOG_MISSING = Math.log(1.5);
 
-// Of the wide arena: what float32 would lose.
-const ANCHOR = 0; // u is kept relative to the first one
-// 1: the sum that the long horizon keeps
-const LAST = 2; // the latest reading
-const WIDE_WORDS = 3;
-
 /**
  * The channels of every series and their calibration: log odds of each reading that it is unlike anything that its series has shown.
- * State of a series: one block of an arena, laid out below, and the ring of its season.
+ *
+ * The channels that look at every reading are judged in wasm (judge-kernel/judge.c), over up to CHUNK_ROWS distinct series at once; what looks at a reading now and
+ * then (the season) is judged here between the two passes. A row's results do not depend on the rows judged with it.
+ *
+ *     stage(row ...) of each row; judge(n); findings and alarms of each row; settle(n)
  */
 export class Judge {
   readonly parts: readonly StatePart[];
-  readonly arena: Arena;
-  readonly finding: Finding = { odds: SILENT, channel: X, above: false, extreme: false, unseen: 0, v: 0, scale: 1, square: 0, run: 0, stuck: false };
-  readonly #wide = new WideArena('judge-wide', 2, 'series', WIDE_WORDS);
+  readonly records: Records;
+  /** Of the row that `find` was called for last. */
+  readonly finding: Finding = { odds: SILENT, channel: 0, above: false, extreme: false, unseen: 0, run: 0 };
   readonly #on: boolean[];
   readonly #prior: ChannelPrior[];
-
-  readonly #layout = new Layout();
-  readonly #t = this.#layout.take(1); // int: readings judged
-  readonly #rate = this.#layout.take(1); // G, the sum of the expected rate
-  readonly #mute = this.#layout.take(1); // int: readings until forecasts made before a gap are spent
-  readonly #peak = this.#layout.take(1); // the odds that a new alarm must beat
-  readonly #run = new Run(this.#layout);
-  readonly #hours = new Hours(this.#layout);
-  readonly #usual = this.#layout.take(2); // mean mismatch of the season, mean lack of its span
-  readonly #calibration = this.#layout.take(CHANNELS.length * CALIBRATION_WORDS);
-  readonly #boxes: number[];
-  /** Undefined where the channels that need it are off: no state then. */
-  readonly #horizon: Horizon | undefined;
   readonly #season: Season | undefined;
-  /** What is expected of a clean series at the age of the present reading. */
-  readonly expected: Expected = { now: 0, sum: 0, sizeUnit: 1 };
-  /** Of the present reading: the sum over channels of what their odds exceed `supportFrom` by. */
-  #support = 0;
-  #learning = true;
-  #logRoughness = 0;
 
-  constructor(readonly predictor: Predictor, readonly tuning: Tuning, readonly intervals: number, channels: readonly Channel[]) {
+  constructor(readonly predictor: Predictor, readonly tuning: Tuning, intervals: number, channels: readonly Channel[]) {
     this.#on = CHANNELS.map((name) => channels.includes(name));
     this.#prior = CHANNELS.map((name) => tuning.prior[name]);
-    this.#boxes = [X, E1, E32, TOD].map((channel) => (this.#on[channel] ? this.#layout.take(noveltyWords(intervals)) : 0));
-    this.#horizon = this.#on[E32] ? new Horizon(this.#layout) : undefined;
+    this.records = new Records(tuning, intervals, channels);
     this.#season = this.#on[SEASON] || this.#on[SPAN] ? new Season() : undefined;
-    this.arena = new Arena('judge', 2, 'series', this.#layout.words);
-    this.parts = [this.arena, this.#wide, ...(this.#season ? [this.#season.arena] : [])];
-  }
-
-  clear(slot: number): void {
-    for (const part of this.parts) part.clear(slot);
+    this.parts = [this.records, ...(this.#season ? [this.#season.arena] : [])];
   }
 
   readings(slot: number): number {
-    return this.arena.ints[this.arena.page(slot)][this.arena.at(slot) + this.#t];
+    return this.records.ints[this.records.at(slot) + READINGS];
   }
 
   /** A channel's declustered events so far, their summed sizes, and what was expected for a rate of a = 1: what priors are fitted from. */
   events(slot: number, channel: number): { count: number; sizes: number; expected: number } {
-    const s = this.arena.floats[this.arena.page(slot)];
-    const at = this.arena.at(slot);
-    const c = at + this.#calibration + channel * CALIBRATION_WORDS;
-    return { count: s[c + COUNT], sizes: s[c + SIZES], expected: s[at + this.#rate] };
+    const { floats } = this.records;
+    const at = this.records.at(slot);
+    const c = at + this.records.calibration(channel);
+    return { count: floats[c + COUNT], sizes: floats[c + SIZES], expected: floats[at + RATE] };
   }
 
   /**
-   * Judges one reading against the forecasts made before it, and learns from it.
+   * Puts a reading that the predictor has observed, and not advanced over yet, in row `row` of the chunk.
    *
-   * @param raw the reading; @param u the working value
-   * @param logRatio ln of the time since the last reading over the period
-   * @param logRoughness a quarter of ln(mean squared difference / scale^2): the normaliser's slow roughness
+   * @param observed its row in the predictor's features
    * @param learning false while an event is open: what is normal is then not taught
    */
-  step(slot: number, timestampMs: number, raw: number, u: number, logRatio: number, periodMs: number, logRoughness: number, learning: boolean): void {
-    const { tuning, arena } = this;
-    const s = arena.floats[arena.page(slot)];
-    const ints = arena.ints[arena.page(slot)];
-    const at = arena.at(slot);
-    const wide = this.#wide.floats[this.#wide.page(slot)];
-    const w = this.#wide.at(slot);
-    const t = ints[at + this.#t];
-    if (t === 0) wide[w + ANCHOR] = u;
-    const off = u - wide[w + ANCHOR];
-    const v = off > VALUE_LIMIT ? VALUE_LIMIT : off < -VALUE_LIMIT ? -VALUE_LIMIT : off;
-    const f = this.finding;
-    f.odds = SILENT;
-    f.channel = X;
-    f.v = v;
-    f.scale = this.predictor.normaliser.scale(slot);
-    f.square = f.run = 0;
-    f.stuck = false;
-    this.#support = 0;
-    this.#learning = learning;
-    this.#logRoughness = logRoughness;
-    this.#expect(s, at, t);
-
-    if (this.#on[X]) this.#novel(X, s, ints, at, v, tuning.thetaX, t);
-    if (t > 0) {
-      if (logRatio > LOG_GAP) ints[at + this.#mute] = 32;
-      this.#judgeForecasts(slot, s, ints, at, v, wide, w, t);
-      if (ints[at + this.#mute] > 0) ints[at + this.#mute]--;
-      if (this.#on[TOD]) {
-        const byHour = this.#hours.step(s, ints, at, v, timestampMs, periodMs, learning);
-        if (byHour === byHour) this.#novel(TOD, s, ints, at, byHour, tuning.thetaError, t);
-      }
-      if (this.#season) this.#judgeSeason(this.#season, slot, s, ints, at, v, wide[w + ANCHOR], logRatio, periodMs, t);
-      this.#judgeRun(s, ints, at, raw === wide[w + LAST], t);
-    }
-    // A fault shows on several channels at once more often than chance does: what the others say supports the loudest.
-    if (f.odds > tuning.supportFrom) f.odds += tuning.supportWeight * (this.#support - (f.odds - tuning.supportFrom));
-    this.#horizon?.keepValue(s, at, wide, w, v, t);
-    wide[w + LAST] = raw;
-    ints[at + this.#t] = t + 1;
+  stage(row: number, slot: number, timestampMs: number, raw: number, observed: number, learning: boolean): void {
+    const { predictor, records: { rows, rowInts } } = this;
+    const at = row * ROW_WORDS;
+    rows[at + ROW.timestampMs] = timestampMs;
+    rows[at + ROW.raw] = raw;
+    rows[at + ROW.logRatio] = 2 * predictor.features[observed * FEATURES + 6];
+    rows[at + ROW.logRoughness] = predictor.features[observed * FEATURES + 4];
+    const { normaliser } = predictor;
+    rows[at + ROW.u] = normaliser.working(slot);
+    rows[at + ROW.periodMs] = normaliser.periodMs(slot);
+    rows[at + ROW.mean] = normaliser.mean(slot);
+    rows[at + ROW.scale] = normaliser.scale(slot);
+    rows[at + ROW.location] = predictor.location(slot, 0);
+    rows[at + ROW.spread] = predictor.spread(slot, 0);
+    rows[at + ROW.location32] = predictor.location(slot, 2);
+    rows[at + ROW.spread32] = predictor.spread(slot, 2);
+    const fresh = normaliser.count(slot) === 1;
+    rowInts[row * ROW_INTS + ROW_INT.slot] = slot;
+    rowInts[row * ROW_INTS + ROW_INT.given] = (learning ? GIVEN.LEARNING : 0) | (fresh ? GIVEN.FRESH : 0);
+    if (fresh) this.#season?.arena.clear(slot);
   }
 
-  /** The forecasts that were made from this reading: called after the predictor has advanced. */
-  keepForecasts(slot: number): void {
-    if (!this.#horizon) return;
-    const { arena, predictor } = this;
-    const page = arena.page(slot);
-    const at = arena.at(slot);
-    const anchor = this.#wide.floats[this.#wide.page(slot)][this.#wide.at(slot) + ANCHOR];
-    this.#horizon.keepForecast(arena.floats[page], at, predictor.location(slot, 2) - anchor, arena.ints[page][at + this.#t] - 1);
+  /** Judges the staged rows 0 .. n - 1, n <= CHUNK_ROWS, against the forecasts made before them, and learns from them. */
+  judge(n: number): void {
+    this.records.look(n);
+    if (this.#season) for (let row = 0; row < n; row++) this.#judgeSeason(this.#season, row);
+    this.records.conclude(n);
+  }
+
+  odds(row: number): number {
+    return this.records.rows[row * ROW_WORDS + ROW.odds];
+  }
+
+  periodMs(row: number): number {
+    return this.records.rows[row * ROW_WORDS + ROW.periodMs];
+  }
+
+  /** The working value less the series' anchor. */
+  value(row: number): number {
+    return this.records.rows[row * ROW_WORDS + ROW.v];
+  }
+
+  /** Equal readings in a row before this one. */
+  run(row: number): number {
+    return this.records.rowInts[row * ROW_INTS + ROW_INT.run];
+  }
+
+  /** Bits of SAID. */
+  said(row: number): number {
+    return this.records.rowInts[row * ROW_INTS + ROW_INT.said];
+  }
+
+  /** What a row was found to be; the object is the same at each call. */
+  find(row: number): Finding {
+    const { finding, records: { rowInts } } = this;
+    const at = row * ROW_INTS;
+    const said = rowInts[at + ROW_INT.said];
+    finding.odds = this.odds(row);
+    finding.channel = rowInts[at + ROW_INT.channel];
+    finding.above = (said & SAID.ABOVE) !== 0;
+    finding.extreme = (said & SAID.EXTREME) !== 0;
+    finding.unseen = rowInts[at + ROW_INT.unseen];
+    finding.run = rowInts[at + ROW_INT.run];
+    return finding;
+  }
+
+  /** What happens to a row's condition in `settle`. @param still something else than its level holds an event open; @param rests the reading surprised nobody */
+  close(row: number, still: boolean, rests: boolean): void {
+    this.records.rowInts[row * ROW_INTS + ROW_INT.given] |= (still ? GIVEN.STILL : 0) | (rests ? GIVEN.REST : 0);
+  }
+
+  /** Takes the rows to the conditions of their series; returns how many have an event that is open, or ended by its reading. */
+  settle(n: number): number {
+    return this.records.settle(n);
   }
 
   /**
    * Whether odds are an alarm of their own: above the threshold, and better than the last alarm, which is forgotten by and by.
    */
   emits(slot: number, odds: number, threshold: number): boolean {
-    const { tuning, arena } = this;
-    const s = arena.floats[arena.page(slot)];
-    const at = arena.at(slot) + this.#peak;
-    const peak = s[at] * (1 - tuning.repeatDecay);
+    const { tuning, records: { floats } } = this;
+    const at = this.records.at(slot) + ALARM_PEAK;
+    const peak = floats[at] * (1 - tuning.repeatDecay);
     // Evidence that only grows, by a little each reading, must pass the threshold at some reading: what is below it sets no bar.
-    s[at] = odds > threshold && odds > peak ? odds : peak;
+    floats[at] = odds > threshold && odds > peak ? odds : peak;
     return odds > threshold && odds > peak + tuning.repeatMargin;
   }
 
-  /** A reading that surprised nobody: the bar for the next alarm sinks. */
-  rest(slot: number): void {
-    this.arena.floats[this.arena.page(slot)][this.arena.at(slot) + this.#peak] *= 1 - this.tuning.repeatDecay;
+  /** The forecasts that were made from this reading: called after the predictor has advanced. */
+  keepForecast(slot: number): void {
+    this.records.keepForecast(slot, this.predictor.location(slot, 2));
   }
 
   /** A person called an alarm on this channel false: three events more, each of the size that its latest had. */
   raiseBar(slot: number, channel: number): void {
-    const s = this.arena.floats[this.arena.page(slot)];
-    const c = this.arena.at(slot) + this.#calibration + channel * CALIBRATION_WORDS;
-    s[c + SIZES] += 3 * s[c + CLUSTER];
-    s[c + COUNT] += 3;
+    const { floats } = this.records;
+    const c = this.records.at(slot) + this.records.calibration(channel);
+    floats[c + SIZES] += 3 * floats[c + CLUSTER];
+    floats[c + COUNT] += 3;
   }
 
-  /** What clean series show at this age. */
-  #expect(s: Float32Array, at: number, t: number): void {
-    const { expected, tuning } = this;
-    expected.now = 1 / (t + tuning.t1) + tuning.rateFloor;
-    expected.sum = s[at + this.#rate];
-    expected.sizeUnit = 1 / (1 + tuning.sizeSettling / (t + 1));
-    s[at + this.#rate] = expected.sum * (1 - tuning.forget) + expected.now;
-  }
-
-  #offer(channel: number, odds: number, above: boolean, unseen: number): void {
+  #offer(row: number, channel: number, odds: number, unseen: number): void {
+    const { rows, rowInts } = this.records;
+    const at = row * ROW_WORDS;
     const worth = odds + this.#prior[channel].offset;
-    if (worth > this.tuning.supportFrom) this.#support += worth - this.tuning.supportFrom;
-    if (worth > this.finding.odds) {
-      this.finding.odds = worth;
-      this.finding.channel = channel;
-      this.finding.above = above;
-      this.finding.unseen = unseen;
-    }
+    if (worth > this.tuning.supportFrom) rows[at + ROW.support] += worth - this.tuning.supportFrom;
+    if (!(worth > rows[at + ROW.odds])) return;
+    rows[at + ROW.odds] = worth;
+    rowInts[row * ROW_INTS + ROW_INT.channel] = channel;
+    rowInts[row * ROW_INTS + ROW_INT.said] = (rowInts[row * ROW_INTS + ROW_INT.said] & ~SAID.EXTREME) | SAID.ABOVE;
+    rowInts[row * ROW_INTS + ROW_INT.unseen] = unseen;
   }
 
-  /** How far noise alone carries a value of this channel, in its unit. */
-  #noise(channel: number): number {
-    const relative = Math.exp(2 * this.#logRoughness);
-    if (channel === E1) return this.tuning.noisePadError * relative;
-    return channel === E32 ? 0 : this.tuning.noisePad * this.finding.scale * relative;
-  }
-
-  #novel(
-    channel: number, s: Float32Array, ints: Int32Array, at: number, v: number, theta: number, t: number,
-  ): void {
-    const low = at + this.#boxes[channel] + 3 * this.intervals;
-    const extreme = v < s[low] || v > s[low + 1];
-    const above = channel === X ? v > 0.5 * (s[low] + s[low + 1]) : v > 0;
-    const d = novelty(s, ints, at + this.#boxes[channel], this.intervals, v, theta, t, this.tuning.rarePad);
-    // The first readings span the range: all of them are novel and none tells anything.
-    if (t < this.tuning.countFrom) return;
-    const c = at + this.#calibration + channel * CALIBRATION_WORDS;
-    const beyond = d > 0 ? d - this.#noise(channel) / (s[low + 1] - s[low]) : d;
-    if (!(beyond > 0)) {
-      s[c] *= PEAK_DECAY;
-      return;
-    }
-    const unseen = t - ints[c + LATEST];
-    const odds = calibrate(s, ints, c, beyond, t, this.expected, this.#prior[channel], this.tuning);
-    if (odds <= SILENT) return;
-    this.#offer(channel, odds, above, channel === X && extreme ? t : unseen);
-    if (channel === X) this.finding.extreme = extreme;
-  }
-
-  #judgeForecasts(slot: number, s: Float32Array, ints: Int32Array, at: number, v: number, wide: Float64Array, w: number, t: number): void {
-    const { tuning, predictor } = this;
-    const { scale } = this.finding;
-    const mute = ints[at + this.#mute];
-    const e1 = this.#error(slot, 0, v - (predictor.location(slot, 0) - wide[w + ANCHOR]), scale);
-    if (mute < 32) {
-      this.finding.square = e1 * e1;
-      if (this.#on[E1]) this.#novel(E1, s, ints, at, e1, tuning.thetaError, t);
-    }
-    const miss = this.#horizon && mute === 0 ? this.#horizon.miss(s, at, wide, w, v, t) : NaN;
-    if (miss === miss) this.#novel(E32, s, ints, at, this.#error(slot, 2, miss, scale), tuning.thetaError, t);
-  }
-
-  /** A forecast error in scales, a little of its uncertainty divided out. */
-  #error(slot: number, horizon: number, miss: number, scale: number): number {
-    // The eighth root; three square roots cost a fraction of a power.
-    const error = miss / (scale * Math.sqrt(Math.sqrt(Math.sqrt(this.predictor.spread(slot, horizon) / scale))));
-    return error > ERROR_LIMIT ? ERROR_LIMIT : error > -ERROR_LIMIT ? error : -ERROR_LIMIT;
-  }
-
-  #judgeSeason(
-    season: Season, slot: number, s: Float32Array, ints: Int32Array, at: number, v: number, anchor: number, logRatio: number, periodMs: number, t: number,
-  ): void {
+  #judgeSeason(season: Season, row: number): void {
+    const { rows, rowInts } = this.records;
+    const t = rowInts[row * ROW_INTS + ROW_INT.t];
+    if (t === 0) return;
+    const at = row * ROW_WORDS;
+    const slot = rowInts[row * ROW_INTS + ROW_INT.slot];
+    const logRatio = rows[at + ROW.logRatio];
     const missing = logRatio > LOG_MISSING ? Math.round(Math.exp(logRatio)) - 1 : 0;
-    season.step(slot, t, v, this.predictor.normaliser.mean(slot) - anchor, this.finding.scale, missing, periodMs);
+    season.step(slot, t, rows[at + ROW.v], rows[at + ROW.mean] - this.records.anchor(slot), rows[at + ROW.scale], missing, rows[at + ROW.periodMs]);
     const { measured, mismatch, lack } = season.finding;
     if (!measured) return;
-    if (this.#on[SEASON]) this.#judgeUsual(season, SEASON, s, ints, at, at + this.#usual, mismatch, this.tuning.mismatch, t);
-    if (this.#on[SPAN] && lack >= 0) this.#judgeUsual(season, SPAN, s, ints, at, at + this.#usual + 1, -Math.log(1.02 - lack), this.tuning.lack, t);
+    if (this.#on[SEASON]) this.#judgeUsual(season, SEASON, row, USUAL, mismatch, this.tuning.mismatch);
+    if (this.#on[SPAN] && lack >= 0) this.#judgeUsual(season, SPAN, row, USUAL + 1, -Math.log(1.02 - lack), this.tuning.lack);
   }
 
   /** What is never negative and has a usual mean, in the word `usual`: only multiples of it count. */
-  #judgeUsual(
-    season: Season, channel: number, s: Float32Array, ints: Int32Array, at: number, usual: number, value: number, least: number, t: number,
-  ): void {
+  #judgeUsual(season: Season, channel: number, row: number, usual: number, value: number, least: number): void {
+    const { floats, rowInts } = this.records;
+    const word = this.records.at(rowInts[row * ROW_INTS + ROW_INT.slot]) + usual;
     const { judged, blocks } = season.finding;
-    const limit = least + this.tuning.usual * s[usual];
-    if (judged) this.#judgeExcess(channel, s, ints, at, value / limit, t);
-    if (!this.#learning) return;
-    s[usual] += ((judged && value > limit ? limit : value) - s[usual]) / (blocks < 1000 ? blocks : 1000);
+    const limit = least + this.tuning.usual * floats[word];
+    if (judged) this.#judgeExcess(channel, row, value / limit);
+    if ((rowInts[row * ROW_INTS + ROW_INT.given] & GIVEN.LEARNING) === 0) return;
+    floats[word] += ((judged && value > limit ? limit : value) - floats[word]) / (blocks < 1000 ? blocks : 1000);
   }
 
   /** What counts from 1 on: only what goes 40 % further than it last did is new. While the excursion lasts that is kept; afterwards it is forgotten. */
-  #judgeExcess(channel: number, s: Float32Array, ints: Int32Array, at: number, excess: number, t: number): void {
-    const c = at + this.#calibration + channel * CALIBRATION_WORDS;
+  #judgeExcess(channel: number, row: number, excess: number): void {
+    const { floats, ints, rowInts } = this.records;
+    const c = this.records.at(rowInts[row * ROW_INTS + ROW_INT.slot]) + this.records.calibration(channel);
     if (excess < 1) {
-      s[c] *= 1 - 1 / 400;
+      floats[c + EXCESS] *= 1 - 1 / 400;
       return;
     }
-    if (excess < 1.4 * s[c]) return;
-    s[c] = excess;
-    const unseen = t - ints[c + LATEST];
-    const odds = surprise(s, ints, c, Math.log(excess), t, this.expected, this.#prior[channel], this.tuning);
-    this.#offer(channel, odds, true, unseen);
-  }
-
-  #judgeRun(s: Float32Array, ints: Int32Array, at: number, equal: boolean, t: number): void {
-    const run = this.#run;
-    run.step(s, ints, at, equal, t);
-    this.finding.run = run.length;
-    if (run.beyond <= 0) return;
-    this.finding.stuck = true;
-    if (!this.#on[STUCK]) return;
-    const c = at + this.#calibration + STUCK * CALIBRATION_WORDS;
-    const unseen = t - ints[c + LATEST];
-    const odds = run.rarity + surprise(s, ints, c, run.beyond, t, this.expected, this.#prior[STUCK], this.tuning);
-    this.#offer(STUCK, odds, false, unseen);
+    if (excess < 1.4 * floats[c + EXCESS]) return;
+    floats[c + EXCESS] = excess;
+    const unseen = rowInts[row * ROW_INTS + ROW_INT.t] - ints[c + LATEST];
+    this.#offer(row, channel, this.records.surprise(row, channel, Math.log(excess)), unseen);
   }
 }

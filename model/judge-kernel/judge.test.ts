@@ -1,15 +1,39 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { novelty, noveltyWords } from './novelty.js';
+import { Records } from '../records.js';
+import { CHANNELS, DEFAULT_TUNING } from '../tuning.js';
 
 const INTERVALS = 4;
 
+const UNPADDED = { ...DEFAULT_TUNING, rarePad: 0 };
+
 function channel(theta = 0.5): (v: number) => number {
-  const s = new Float32Array(noveltyWords(INTERVALS));
-  const ints = new Int32Array(s.buffer);
+  const records = new Records(UNPADDED, INTERVALS, CHANNELS);
+  records.reserve(1);
   let t = 0;
-  return (v) => novelty(s, ints, 0, INTERVALS, v, theta, t++, 0);
+  return (v) => records.kernel.novelty(records.params, records.arena, 0, 0, v, theta, t++);
 }
+
+describe('natural functions', () => {
+  const { kernel } = new Records(DEFAULT_TUNING, INTERVALS, CHANNELS);
+  const ulps = (a: number, b: number): number => Math.abs(a - b) / (Number.EPSILON * Math.max(Math.abs(b), Number.MIN_VALUE / Number.EPSILON));
+
+  it('exp and ln are within two units in the last place', () => {
+    fc.assert(fc.property(fc.double({ min: -745, max: 709, noNaN: true }), fc.double({ min: 1e-300, max: 1e300, noNaN: true }), fc.double({ min: 0.5, max: 2, noNaN: true }), (x, y, near) => {
+      expect(ulps(kernel.natural(0, x), Math.exp(x))).toBeLessThan(2);
+      expect(ulps(kernel.natural(0, near), Math.exp(near))).toBeLessThan(2);
+      expect(ulps(kernel.natural(1, y), Math.log(y))).toBeLessThan(2);
+      expect(ulps(kernel.natural(1, near), Math.log(near))).toBeLessThan(2);
+    }), { numRuns: 2000 });
+  });
+
+  it('have the limits of those of JavaScript', () => {
+    for (const x of [0, -0, 1, -1, 710, -746, Infinity, -Infinity, NaN]) {
+      expect(kernel.natural(0, x)).toBe(Math.exp(x));
+      expect(kernel.natural(1, x)).toBe(Math.log(x));
+    }
+  });
+});
 
 describe('novelty', () => {
   it('is the distance to what was seen, over its range', () => {

@@ -1,0 +1,217 @@
+import { GruardError, messageOf } from '../core/errors.js';
+import type { StatePart } from '../core/state.js';
+import { KERNEL_WASM_BASE64 } from './judge-kernel/module.js';
+import { wasmApi, type WasmMemory } from './kernel/webassembly.js';
+import { CHANNELS, type Channel, type Tuning } from './tuning.js';
+
+/** Rows that are judged together: their records stay in the cache from one pass to the next. */
+export const CHUNK_ROWS = 128;
+
+// Words of the front of a record (judge-kernel/judge.c, Record), float32 or int32.
+export const READINGS = 6; // int: readings judged
+export const RATE = 7; // G, the sum of the expected rate
+export const ALARM_PEAK = 9; // the odds that a new alarm must beat
+export const USUAL = 13; // [2] mean mismatch of the season, mean lack of its span
+const FRONT_WORDS = 16;
+const BOXES = 4;
+const BOX_WORDS = 8;
+/** Where the condition of the series begins (condition.ts). */
+export const CONDITION = FRONT_WORDS + BOXES * BOX_WORDS;
+const CONDITION_WORDS = 16;
+const HOURS = CONDITION + CONDITION_WORDS;
+const HOURS_A_DAY = 24;
+const CALIBRATION = HOURS + HOURS_A_DAY;
+const INTERVAL_WORDS = 3;
+/** Readings of the long horizon: [32] value, forecast. */
+const HORIZON = 32;
+const LINE_WORDS = 16;
+
+// Words of a channel's calibration.
+export const EXCESS = 0;
+export const SIZES = 1; // sum of h
+export const COUNT = 2; // n
+export const LATEST = 3; // int: reading of the latest event
+export const CLUSTER = 4; // the largest h of the latest event
+const CALIBRATION_WORDS = 5;
+
+/** Where things stand in a row (judge-kernel/judge.c, Row), in float64 words. */
+export const ROW = {
+  timestampMs: 0, raw: 1, logRatio: 2, logRoughness: 3, u: 4, periodMs: 5, mean: 6, scale: 7, location: 8, spread: 9, location32: 10, spread32: 11,
+  odds: 12, support: 13, v: 14, square: 15, rateSum: 16,
+} as const;
+export const ROW_WORDS = 21;
+/** The same in int32 words. */
+export const ROW_INT = { slot: 34, given: 35, channel: 36, said: 37, unseen: 38, run: 39, t: 40 } as const;
+export const ROW_INTS = 2 * ROW_WORDS;
+
+/** Bits of `given`. */
+export const GIVEN = { LEARNING: 1, FRESH: 2, STILL: 4, REST: 8 } as const;
+/** Bits of `said`. */
+export const SAID = { ABOVE: 1, EXTREME: 2, STANDS: 4, WANDERS: 8, OPEN: 16, ENDED: 32, LASTING: 64 } as const;
+
+/** Log odds of a reading that surprised no channel. */
+export const SILENT = -100;
+
+const MOST_CHANNELS = 16;
+const PAGE_BYTES = 65536;
+const MOST_PAGES = 65536;
+
+interface KernelExports {
+  look(params: number, arena: number, rows: number, n: number): void;
+  surprise(params: number, arena: number, row: number, channel: number, h: number): number;
+  conclude(params: number, arena: number, rows: number, n: number): void;
+  settle(params: number, arena: number, rows: number, n: number): number;
+  /** For tests. */
+  novelty(params: number, arena: number, slot: number, channel: number, v: number, theta: number, t: number): number;
+  /** For tests: exp where `what` is 0, ln where it is 1. */
+  natural(what: number, x: number): number;
+}
+
+let compiled: object | undefined;
+
+/**
+ * What the judge keeps of every series, in the memory of its kernel: a record a slot, whole cache lines, what each reading needs in front. The rows at hand are
+ * there too: [CHUNK_ROWS, ROW_WORDS]. The arena is last in the memory, so that it grows in place; pages never written cost nothing.
+ */
+export class Records implements StatePart {
+  readonly name = 'judge';
+  readonly version = 3;
+  readonly per = 'series';
+  readonly words: number;
+  readonly bytesPerSlot: number;
+  /** The whole memory, as of the latest `reserve`. */
+  floats = new Float32Array(0);
+  ints = new Int32Array(0);
+  /** [CHUNK_ROWS, ROW_WORDS], and the same memory as integers. */
+  rows = new Float64Array(0);
+  rowInts = new Int32Array(0);
+  readonly #memory: WasmMemory;
+  /** Its functions take the addresses below. */
+  readonly kernel: KernelExports;
+  readonly params: number;
+  readonly #rowsAt: number;
+  readonly arena: number;
+  readonly #horizon: number;
+  #wide = new Float64Array(0);
+  #capacity = 0;
+
+  constructor(tuning: Tuning, intervals: number, channels: readonly Channel[]) {
+    const on = (channel: Channel): boolean => channels.includes(channel);
+    let words = CALIBRATION + CHANNELS.length * CALIBRATION_WORDS;
+    words += words % 2;
+    const take = (more: number): number => (words += more) - more;
+    const horizon = (this.#horizon = on('e32') ? take(2 * HORIZON) : 0);
+    const boxes = (['x', 'e1', 'e32', 'tod'] as const).map((channel) => (on(channel) ? take(intervals * INTERVAL_WORDS) : 0));
+    this.words = Math.ceil(words / LINE_WORDS) * LINE_WORDS;
+    this.bytesPerSlot = 4 * this.words;
+    try {
+      this.#memory = new wasmApi.Memory({ initial: 1, maximum: MOST_PAGES });
+      const instance = new wasmApi.Instance(kernelModule(), { env: { memory: this.#memory } });
+      this.kernel = instance.exports as unknown as KernelExports;
+      this.params = aligned((instance.exports.__heap_base as { value: number }).value);
+    } catch (error) {
+      throw new GruardError('BACKEND_UNAVAILABLE', `wasm: ${messageOf(error)}`, { cause: error });
+    }
+    const real = [
+      tuning.thetaX, tuning.thetaError, tuning.noisePad, tuning.noisePadError, tuning.rarePad, tuning.t1, tuning.rateFloor, tuning.rateWeight, tuning.sizeWeight,
+      tuning.sizeSettling, tuning.shapeLimit, tuning.forget, tuning.supportFrom, tuning.supportWeight, tuning.repeatDecay, tuning.countFrom,
+      ...Array.from({ length: MOST_CHANNELS }, (_, i) => (i < CHANNELS.length ? tuning.prior[CHANNELS[i]] : { a: 0, b: 0, offset: 0 })).flatMap(({ a, b, offset }) => [a, b, offset]),
+    ];
+    const whole = [this.words, intervals, CALIBRATION, HOURS, horizon, on('stuck') ? 1 : 0, ...boxes];
+    this.#rowsAt = aligned(this.params + 8 * real.length + 4 * whole.length);
+    this.arena = aligned(this.#rowsAt + 8 * CHUNK_ROWS * ROW_WORDS);
+    this.#grow(this.arena);
+    new Float64Array(this.#memory.buffer, this.params, real.length).set(real);
+    new Int32Array(this.#memory.buffer, this.params + 8 * real.length, whole.length).set(whole);
+  }
+
+  reserve(capacity: number): void {
+    if (capacity <= this.#capacity) return;
+    // A quarter more than asked for, so that a fleet that comes in one by one does not grow it at each.
+    const most = Math.floor((MOST_PAGES * PAGE_BYTES - this.arena) / this.bytesPerSlot);
+    this.#capacity = Math.max(capacity, Math.min(most, Math.ceil((1.25 * capacity) / 256) * 256));
+    this.#grow(this.arena + this.#capacity * this.bytesPerSlot);
+  }
+
+  /** Where a slot's words begin in `floats` and `ints`. */
+  at(slot: number): number {
+    return (this.arena >>> 2) + slot * this.words;
+  }
+
+  /** The first value of a series, which what is kept of it is relative to. */
+  anchor(slot: number): number {
+    return this.#wide[this.at(slot) >>> 1];
+  }
+
+  /** The forecast of the mean of the next 32 values that was made from the latest reading. */
+  keepForecast(slot: number, forecast: number): void {
+    if (this.#horizon === 0) return;
+    const at = this.at(slot);
+    this.floats[at + this.#horizon + 2 * ((this.ints[at + READINGS] - 1) & (HORIZON - 1)) + 1] = forecast - this.anchor(slot);
+  }
+
+  /** Where a channel's calibration begins in a slot's words. */
+  calibration(channel: number): number {
+    return CALIBRATION + channel * CALIBRATION_WORDS;
+  }
+
+  /** The channels that look at every reading, on rows 0 .. n - 1; the rest of them follows in `conclude`. */
+  look(n: number): void {
+    this.kernel.look(this.params, this.arena, this.#rowsAt, n);
+  }
+
+  /** Log odds of an event of size h on a channel that is judged elsewhere, between `look` and `conclude`; learns from it. */
+  surprise(row: number, channel: number, h: number): number {
+    return this.kernel.surprise(this.params, this.arena, this.#rowsAt + 8 * ROW_WORDS * row, channel, h);
+  }
+
+  conclude(n: number): void {
+    this.kernel.conclude(this.params, this.arena, this.#rowsAt, n);
+  }
+
+  /** Conditions of the series of rows 0 .. n - 1; returns how many have an event that is open or ended by its reading. */
+  settle(n: number): number {
+    return this.kernel.settle(this.params, this.arena, this.#rowsAt, n);
+  }
+
+  clear(slot: number): void {
+    this.floats.fill(0, this.at(slot), this.at(slot) + this.words);
+  }
+
+  write(slot: number, out: Uint8Array, at: number): void {
+    out.set(this.#bytes(slot), at);
+  }
+
+  read(slot: number, from: Uint8Array, at: number): void {
+    this.#bytes(slot).set(from.subarray(at, at + this.bytesPerSlot));
+  }
+
+  #bytes(slot: number): Uint8Array {
+    return new Uint8Array(this.#memory.buffer, 4 * this.at(slot), this.bytesPerSlot);
+  }
+
+  #grow(bytes: number): void {
+    const missing = Math.ceil((bytes - this.#memory.buffer.byteLength) / PAGE_BYTES);
+    if (missing > 0) {
+      try {
+        this.#memory.grow(missing);
+      } catch (error) {
+        throw new GruardError('MODEL_MEMORY', `the judge needs ${Math.ceil(bytes / 2 ** 20)} MiB: ${messageOf(error)}`, { cause: error });
+      }
+    }
+    const { buffer } = this.#memory;
+    this.floats = new Float32Array(buffer);
+    this.ints = new Int32Array(buffer);
+    this.#wide = new Float64Array(buffer);
+    this.rows = new Float64Array(buffer, this.#rowsAt, CHUNK_ROWS * ROW_WORDS);
+    this.rowInts = new Int32Array(buffer, this.#rowsAt, CHUNK_ROWS * ROW_INTS);
+  }
+}
+
+function kernelModule(): object {
+  return (compiled ??= new wasmApi.Module(Buffer.from(KERNEL_WASM_BASE64, 'base64')));
+}
+
+function aligned(bytes: number): number {
+  return Math.ceil(bytes / 64) * 64;
+}
