@@ -12,7 +12,10 @@ import { blockOfMessages, blocksOf, headersOf, keyOf, valueOf, varInt, type Reco
 const inside = createRequire(import.meta.resolve('kafkajs'));
 interface Partition { partition: number; highWatermark: string; messages: KafkaMessage[]; abortedTransactions: unknown[] }
 const kafkajs = {
-  fetch: { request: inside('./src/protocol/requests/fetch/v11/request'), response: inside('./src/protocol/requests/fetch/v11/response') } as { request: (options: object) => { encode: () => Promise<{ buffer: Buffer }> }; response: { decode: (raw: Buffer) => Promise<{ responses: { topicName: string; partitions: Partition[] }[] }> } },
+  fetch: {
+    request: inside('./src/protocol/requests/fetch/v11/request') as (options: object) => { encode: () => Promise<{ buffer: Buffer }> },
+    response: inside('./src/protocol/requests/fetch/v11/response') as { decode: (raw: Buffer) => Promise<{ responses: { topicName: string; partitions: Partition[] }[] }> },
+  },
   createRequest: inside('./src/protocol/request') as (options: object) => Promise<{ buffer: Buffer }>,
   Batch: inside('./src/consumer/batch') as new (topic: string, from: string, partition: Partition) => { messages: KafkaMessage[]; lastOffset(): string },
 };
