@@ -115,9 +115,9 @@ static inline void offer(const Params *p, Row *row, int channel, double odds, in
 #define NOVELTY_LIMIT 10.0
 #define RARE_READINGS 32
 
-// The distance of v to the nearest interval over the running range, then learns v: an interval that stays shorter than theta of the range is
-// stretched to it, otherwise a new one begins, in place of the one that was used longest ago.
-static double novelty(Box *box, Interval *all, int K, double v, double theta, int t, double rare_pad) {
+// The distance of v to the nearest interval over the running range; then, if it `learns`, takes v in: an interval that stays shorter than theta of the
+// range is stretched to it, otherwise a new one begins, in place of the one that was used longest ago.
+static double novelty(Box *box, Interval *all, int K, double v, double theta, int t, double rare_pad, int learns) {
   if (box->n == 0) {
     const float at = (float)v;
     box->current = all[0] = (Interval){at, at, t};
@@ -154,6 +154,8 @@ static double novelty(Box *box, Interval *all, int K, double v, double theta, in
   const double ratio = seen > 0 ? distance / seen : NOVELTY_LIMIT;
   // How wide an interval that is rarely hit really is, few hits do not tell.
   const double rare = t - all[nearest].used > RARE_READINGS ? rare_pad : 0;
+  const double found = ratio - rare < NOVELTY_LIMIT ? ratio - rare : NOVELTY_LIMIT;
+  if (!learns) return found;
   if (v < box->low) box->low = (float)v;
   if (v > box->high) box->high = (float)v;
   const double range = (double)box->high - (double)box->low;
@@ -170,7 +172,7 @@ static double novelty(Box *box, Interval *all, int K, double v, double theta, in
   }
   box->hit = place;
   box->current = (Interval){all[place].low, all[place].high, t};
-  return ratio - rare < NOVELTY_LIMIT ? ratio - rare : NOVELTY_LIMIT;
+  return found;
 }
 
 // ---- calibration ---------------------------------------------------------------------------------------------------
@@ -234,11 +236,14 @@ static void judge_novelty(const Params *p, Record *r, Row *row, int channel, dou
   const int t = row->t;
   const int extreme = channel == X && (v < box->low || v > box->high);
   const int above = channel == X ? v > 0.5 * ((double)box->low + (double)box->high) : v > 0;
-  const double d = novelty(box, (Interval *)((float *)r + p->box[channel]), p->intervals, v, theta, t, p->rare_pad);
+  // Values that a fault brings must be unlike the normal the next time too. Errors go on being learned: a forecast that fails after a fault fails for long.
+  const int learns = channel != X || (row->given & LEARNING);
+  const double d = novelty(box, (Interval *)((float *)r + p->box[channel]), p->intervals, v, theta, t, p->rare_pad, learns);
   // The first readings span the range: all of them are novel and none tells anything.
   if (t < p->count_from) return;
   const double beyond = d > 0 ? d - noise(p, row, channel) / ((double)box->high - (double)box->low) : d;
-  const double decayed = box->peak * PEAK_DECAY;
+  // What is not learned comes again as long as the fault lasts, perhaps once a cycle: only what is worse than all of it so far is new.
+  const double decayed = learns ? box->peak * PEAK_DECAY : box->peak;
   if (!(beyond > 0)) {
     box->peak = (float)decayed;
     return;
@@ -513,7 +518,7 @@ int settle(const Params *p, float *arena, Row *rows, int n) {
 __attribute__((export_name("novelty")))
 double novelty_of(const Params *p, float *arena, int slot, int channel, double v, double theta, int t) {
   Record *r = record_of(p, arena, slot);
-  return novelty(&r->box[channel], (Interval *)((float *)r + p->box[channel]), p->intervals, v, theta, t, p->rare_pad);
+  return novelty(&r->box[channel], (Interval *)((float *)r + p->box[channel]), p->intervals, v, theta, t, p->rare_pad, 1);
 }
 
 // For tests. what: 0 exp, 1 ln.
