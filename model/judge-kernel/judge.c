@@ -509,6 +509,8 @@ int settle(const Params *p, float *arena, Row *rows, int n) {
     if (row->given & REST) r->peak = (float)(r->peak * (1 - p->repeat_decay));
     const int said = condition_step(&r->condition, row->v, row->scale, row->square, row->given & STILL);
     row->said |= said;
+    // The long forecasts made in the event spoke of it: against what came back they say nothing. Those of one reading ahead do.
+    if ((said & ENDED) && r->mute < HORIZON - 1) r->mute = HORIZON - 1;
     if (said) open++;
   }
   return open;
