@@ -177,7 +177,7 @@ export class Judge {
     const slot = rowInts[row * ROW_INTS + ROW_INT.slot];
     const logRatio = rows[at + ROW.logRatio];
     const missing = logRatio > LOG_MISSING ? Math.round(Math.exp(logRatio)) - 1 : 0;
-    season.step(slot, t, rows[at + ROW.v], rows[at + ROW.mean] - this.records.anchor(slot), rows[at + ROW.scale], missing, rows[at + ROW.periodMs]);
+    season.step(slot, t, rows[at + ROW.v], rows[at + ROW.mean] - this.records.anchor(slot), rows[at + ROW.scale], missing, rows[at + ROW.periodMs], (rowInts[row * ROW_INTS + ROW_INT.given] & GIVEN.LEARNING) !== 0);
     const { measured, mismatch, lack } = season.finding;
     if (!measured) return;
     if (this.#on[SEASON]) this.#judgeUsual(season, SEASON, row, USUAL, mismatch, this.tuning.mismatch);

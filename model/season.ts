@@ -100,7 +100,7 @@ export class Season {
    * @param t readings before it; @param v the working value less its anchor; @param mean, scale the series', on the same anchor
    * @param missing readings that were due since the last one and did not come
    */
-  step(slot: number, t: number, v: number, mean: number, scale: number, missing: number, periodMs: number): void {
+  step(slot: number, t: number, v: number, mean: number, scale: number, missing: number, periodMs: number, learning: boolean): void {
     this.finding.measured = this.finding.judged = false;
     if (t < FROM_READING) return;
     this.#select(slot);
@@ -122,6 +122,7 @@ export class Season {
     if (++ints[at + FILLED] < stride) return;
     this.#push();
     if (s[at + CYCLE] > 0) this.#judge(periodMs);
+    if (!learning) this.#codes[this.#ring + ((ints[at + BLOCKS] - 1) & MASK)] = UNKNOWN;
     if (ints[at + LAG] > 0) this.#scan(periodMs);
     else if (ints[at + WAIT]-- <= 0) this.#begin(mean, scale);
   }
