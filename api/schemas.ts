@@ -69,7 +69,7 @@ export const AnomalyEvent = Type.Object({
 const VERDICTS = ['accept', 'false_alarm', 'confirm'] as const;
 type FeedbackVerdict = (typeof VERDICTS)[number];
 export const Feedback = Type.Object({
-  verdict: oneOf(VERDICTS, { description: '`accept`: this is the new normal. `false_alarm`: it was none. `confirm`: it was a fault.' }),
+  verdict: oneOf(VERDICTS, { description: '`accept`: this is the new normal. `false_alarm`: it was none. `confirm`: it was a fault, and does not count against the next one.' }),
 }, { additionalProperties: false });
 
 export const HealthVerdict = Type.Object({

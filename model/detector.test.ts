@@ -70,6 +70,28 @@ describe('a fault that lasts', () => {
   });
 });
 
+describe('a fault that comes again', () => {
+  const bench = new Bench();
+  const began: number[] = [];
+  beforeAll(() => {
+    const draw = noise(21);
+    calm(bench, 1500, draw);
+    for (let time = 0; time < 3; time++) {
+      began.push(bench.scores.length);
+      calm(bench, 80, draw, 24);
+      calm(bench, 400, draw);
+    }
+  });
+
+  it('is found again: what came in an event was not taken for seen', () => {
+    for (const at of began) expect(Math.max(...bench.scores.slice(at, at + 80))).toBeGreaterThan(1);
+  });
+
+  it('leaves no alarm behind when it has gone', () => {
+    for (const at of began) expect(Math.max(...bench.scores.slice(at + 100, at + 480))).toBeLessThanOrEqual(1);
+  });
+});
+
 it('accepts a lasting fault by itself after the time that is set for it', () => {
   const bench = new Bench({ settings: { acceptAfterMs: 500 * PERIOD_MS } });
   const draw = noise(2);
@@ -80,19 +102,24 @@ it('accepts a lasting fault by itself after the time that is set for it', () => 
   expect(bench.open).toHaveLength(0);
 });
 
-it('raises the bar for a kind of alarm that was called false', () => {
-  const scoreOfSpike = (feedback: boolean): number => {
+it.each([
+  ['raises the bar for a kind of alarm that was called false', 'false_alarm', -1],
+  ['lets a fault that was confirmed not count against the next, said twice no more than once', 'confirm', 1],
+] as const)('%s', (_, verdict, sign) => {
+  const scoreOfSpike = (times: number): number => {
     const bench = new Bench();
     const draw = noise(4);
     calm(bench, 1500, draw);
     bench.feed({ temperature: 26 });
     const [event] = bench.open;
-    if (feedback) bench.control({ kind: 'feedback', eventId: event.id, verdict: 'false_alarm', atMs: bench.nowMs, by: 'test' });
+    for (let k = 0; k < times; k++) bench.control({ kind: 'feedback', eventId: event.id, verdict, atMs: bench.nowMs, by: 'test' });
     calm(bench, 300, draw);
     bench.feed({ temperature: 12 });
     return bench.scores[bench.scores.length - 1];
   };
-  expect(scoreOfSpike(true)).toBeLessThan(scoreOfSpike(false));
+  const without = scoreOfSpike(0);
+  expect(sign * scoreOfSpike(1)).toBeGreaterThan(sign * without);
+  if (verdict === 'confirm') expect(scoreOfSpike(2)).toBe(scoreOfSpike(1));
 });
 
 describe('settings', () => {

@@ -136,11 +136,15 @@ export class StreamDetector implements Detector {
 
   #feedback(eventId: string, verdict: FeedbackVerdict, atMs: number, by: string): void {
     const concerned = this.#events.feedback(eventId, verdict, atMs, by);
-    if (!concerned || verdict === 'confirm') return;
+    if (!concerned || (verdict === 'confirm' && concerned.before === 'confirm')) return;
     for (const { metric, channel } of concerned.members) {
-      if (metric === DEVICE_METRIC) this.#joint.close(concerned.device, verdict === 'accept');
+      if (metric === DEVICE_METRIC && verdict !== 'confirm') this.#joint.close(concerned.device, verdict === 'accept');
       const slot = metric === DEVICE_METRIC ? -1 : this.fleet.slotOf(concerned.device, metric);
       if (slot < 0) continue;
+      if (verdict === 'confirm') {
+        if (channel >= 0) this.judge.forgetEvent(slot, channel);
+        continue;
+      }
       this.#conditions.close(slot, verdict === 'accept');
       if (verdict === 'false_alarm' && channel >= 0) this.judge.raiseBar(slot, channel);
     }

@@ -10,6 +10,8 @@ import { CHANNELS, type Channel, type ChannelPrior, type Tuning } from './tuning
 
 const SEASON = CHANNELS.indexOf('season');
 const SPAN = CHANNELS.indexOf('span');
+/** Novel readings within so many of each other are of one event (CLUSTER_READINGS of judge.c). */
+const SAME_EVENT_READINGS = 40;
 /** Readings that came later than this many periods after the last one have some missing before them. */
 const LOG_MISSING = Math.log(1.5);
 
@@ -155,6 +157,18 @@ export class Judge {
     const c = this.records.at(slot) + this.records.calibration(channel);
     floats[c + SIZES] += 3 * floats[c + CLUSTER];
     floats[c + COUNT] += 3;
+  }
+
+  /** A person confirmed the fault that spoke on this channel: it does not count against the next one, on any channel that it spoke on. */
+  forgetEvent(slot: number, channel: number): void {
+    const { floats, ints } = this.records;
+    const latest = ints[this.records.at(slot) + this.records.calibration(channel) + LATEST];
+    for (let k = 0; k < CHANNELS.length; k++) {
+      const c = this.records.at(slot) + this.records.calibration(k);
+      if (!this.#on[k] || Math.abs(ints[c + LATEST] - latest) > SAME_EVENT_READINGS) continue;
+      floats[c + SIZES] = Math.max(0, floats[c + SIZES] - floats[c + CLUSTER]);
+      floats[c + COUNT] = Math.max(0, floats[c + COUNT] - 1);
+    }
   }
 
   #offer(row: number, channel: number, odds: number, unseen: number): void {

@@ -99,6 +99,7 @@ export class Season {
    *
    * @param t readings before it; @param v the working value less its anchor; @param mean, scale the series', on the same anchor
    * @param missing readings that were due since the last one and did not come
+   * @param learning false in an event: the block is compared with the cycles before, and those to come are not compared with it
    */
   step(slot: number, t: number, v: number, mean: number, scale: number, missing: number, periodMs: number, learning: boolean): void {
     this.finding.measured = this.finding.judged = false;

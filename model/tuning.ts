@@ -91,8 +91,8 @@ export const DEFAULT_TUNING: Tuning = {
     e1: { a: 1, b: 0.2, offset: 1 },
     e32: { a: 2, b: 0.16, offset: 1 },
     tod: { a: 2.4, b: 0.17, offset: -1 },
-    stuck: { a: 0.15, b: 0.5, offset: 1 },
-    season: { a: 0.15, b: 0.6, offset: 0 },
-    span: { a: 0.2, b: 0.8, offset: 0 },
+    stuck: { a: 0.15, b: 0.5, offset: 0.5 },
+    season: { a: 0.15, b: 0.6, offset: 0.5 },
+    span: { a: 0.2, b: 0.8, offset: -1 },
   },
 };

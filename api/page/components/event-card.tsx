@@ -5,7 +5,7 @@ import { dateClock, duration, quantity, score, sentence } from '../format.js';
 import type { AnomalyEvent, Verdict } from '../types.js';
 
 const CHOICES: { verdict: Verdict; label: string; hint: string; done: string }[] = [
-  { verdict: 'confirm', label: 'Confirm fault', hint: 'It was a fault. Nothing is learned from it.', done: 'Confirmed as a fault' },
+  { verdict: 'confirm', label: 'Confirm fault', hint: 'It was a fault. It does not count against the next one like it.', done: 'Confirmed as a fault' },
   { verdict: 'accept', label: 'Accept as new normal', hint: 'The change is wanted: learn it, and stop alarming.', done: 'Accepted as the new normal' },
   { verdict: 'false_alarm', label: 'False alarm', hint: 'It was nothing: be less sensitive to this here.', done: 'Marked as a false alarm' },
 ];
