@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildServer, listen } from './api/server.js';
 import { Board, type BoardDocument } from './board.js';
@@ -26,7 +26,7 @@ import { CommittedFeed } from './live.js';
 import { chooseBackend } from './model/backends/choose.js';
 import type { BackendName } from './model/backends/index.js';
 import { openDetector } from './model/detector.js';
-import { readWeights } from './model/weights.js';
+import { readServingWeights } from './model/serving.js';
 import { Pipeline } from './pipeline.js';
 import { SettingsInForce } from './settings.js';
 import { healthOf, measuresOf, type Vitals } from './vitals.js';
@@ -94,7 +94,7 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
   closing.push(() => deadLetters.close());
   const intake = new Intake(reasons, (source, origin, reason, detail, payload) => deadLetters.add(source, origin, reason, detail, payload));
   const sequencer = new Sequencer(fleet, intake, { limits, clock, time: config.time });
-  const detector = await openDetector(fleet, detectorOptionsOf(config, await backendOf(config, log)));
+  const detector = await openDetector(fleet, detectorOptionsOf(config, await chooseBackends(config, log)));
 
   const journal = new Journal({ disk, maxBytes: config.journal.max_bytes, segmentBytes: config.journal.segment_bytes, clock });
   const { tornTail } = await journal.open();
@@ -227,13 +227,18 @@ function inForce(control: Control, pipeline: Pipeline): Batch {
   return batch;
 }
 
-/** The backend that was asked for, or the one that a short measurement at the first start preferred. */
-async function backendOf(config: Config, log: Log): Promise<BackendName> {
-  if (config.model.backend !== 'auto') return config.model.backend;
-  const network = await readWeights(weightsPathOf(config));
-  const { backend, reason } = await chooseBackend(network, join(config.data_dir, 'backend.json'), { batch: TYPICAL_BATCH });
-  log.info('model', { backend, reason });
-  return backend;
+/** Which backend steps the network of a weights file: the one that was asked for, or the one that a short measurement at the first start preferred. */
+async function chooseBackends(config: Config, log: Log): Promise<(weights: string) => BackendName> {
+  const asked = config.model.backend;
+  if (asked !== 'auto') return () => asked;
+  const chosen = new Map<string, BackendName>();
+  for (const weights of [weightsPathOf(config), ...config.model.by_device.map((model) => model.weights)]) {
+    if (chosen.has(weights)) continue;
+    const { backend, reason } = await chooseBackend(await readServingWeights(weights), join(config.data_dir, 'backend.json'), { batch: TYPICAL_BATCH });
+    log.info('model', { weights: basename(weights), backend, reason });
+    chosen.set(weights, backend);
+  }
+  return (weights) => chosen.get(weights) ?? 'wasm';
 }
 
 /** What a stranger was refused goes to the log only: it must not push what was done out of a file of bounded size. */

@@ -16,6 +16,7 @@ import type { MqttSettings } from './ingest/mqtt.js';
 import type { BackendName } from './model/backends/index.js';
 import type { DetectorOptions } from './model/detector.js';
 import type { DetectorSettings } from './model/settings.js';
+import type { Wanted } from './model/weights.js';
 import type { KafkaOutputSettings } from './store/kafka/output.js';
 import type { LiveTokens } from './store/tokens.js';
 import { EmbeddedStore } from './store/results/embedded.js';
@@ -51,9 +52,16 @@ export function ownWeightsPath(config: Config): string {
   return join(config.data_dir, 'model.safetensors');
 }
 
-export function detectorOptionsOf(config: Config, backend: BackendName): DetectorOptions {
-  const models = config.model.by_device.map(({ devices, weights }) => ({ devices, network: weights }));
-  return { backend, models, network: weightsPathOf(config), profile: config.model.profile, settings: detectorSettingsOf(config) };
+/** What the weights in force have to be. */
+export function wantedOf({ model }: Config): Wanted {
+  return { cell: model.cell === 'any' ? undefined : model.cell, layers: model.layers.length > 0 ? model.layers : undefined };
+}
+
+/** Every weights file has a backend of its own. */
+export function detectorOptionsOf(config: Config, backendOf: (weights: string) => BackendName): DetectorOptions {
+  const models = config.model.by_device.map(({ devices, weights }) => ({ devices, network: weights, backend: backendOf(weights) }));
+  const network = weightsPathOf(config);
+  return { backend: backendOf(network), models, network, wanted: wantedOf(config), profile: config.model.profile, settings: detectorSettingsOf(config) };
 }
 
 /** @throws GruardError CONFIG_INVALID for a maintenance time that cannot be read. */

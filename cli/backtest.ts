@@ -17,7 +17,7 @@ export async function backtest(file: string, options: BacktestOptions): Promise<
   const summary = await run(file, options.out, {
     device: deviceOf(file),
     csv: { lineBytes: config.limits.csv_line_bytes, nameBytes: config.limits.name_bytes },
-    openDetector: (fleet) => openDetector(fleet, detectorOptionsOf(config, 'wasm')),
+    openDetector: (fleet) => openDetector(fleet, detectorOptionsOf(config, () => 'wasm')),
     onProgress: ({ fraction, rows }) => progress.update(fraction, `${rows} rows`),
   }).finally(() => progress.end());
   const { events } = summary;

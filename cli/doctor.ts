@@ -6,9 +6,9 @@ import { GruardError, messageOf } from '../core/errors.js';
 import { kafkaAddress, openKafka, type KafkaConnection } from '../core/kafka.js';
 import { VERSION } from '../core/version.js';
 import { openBackend } from '../model/backends/index.js';
-import { readWeights } from '../model/weights.js';
-import { kafkaConnectionOf } from '../wiring.js';
-import { weightsPathOf } from '../wiring.js';
+import { readServingWeights } from '../model/serving.js';
+import { readWeights, type Wanted } from '../model/weights.js';
+import { kafkaConnectionOf, wantedOf, weightsPathOf } from '../wiring.js';
 import { configOf, type CommonOptions } from './options.js';
 
 interface Finding {
@@ -45,7 +45,8 @@ async function examine(config: Config): Promise<Finding[]> {
   const findings: Finding[] = [
     { check: 'gruard', status: 'ok', detail: `${VERSION} on Node ${process.version}, ${process.platform}-${process.arch}` },
     await dataDirectory(config),
-    await weights(config),
+    await weights('weights', weightsPathOf(config), wantedOf(config)),
+    ...await Promise.all(config.model.by_device.map((model) => weights(`weights of ${model.devices}`, model.weights))),
     await tensorflow(config),
     await port('API and page', config.api.host, config.api.port, 'api.port (GRUARD_API_PORT)'),
   ];
@@ -74,13 +75,12 @@ async function dataDirectory(config: Config): Promise<Finding> {
   }
 }
 
-async function weights(config: Config): Promise<Finding> {
-  const file = weightsPathOf(config);
+async function weights(check: string, file: string, wanted?: Wanted): Promise<Finding> {
   try {
-    const { config: network } = await readWeights(file);
-    return { check: 'weights', status: 'ok', detail: `${network.layers.map(({ cell, units }) => `${cell} ${units}`).join(', ')}; horizons ${network.horizons.join(', ')}` };
+    const { config: network } = await readServingWeights(file, wanted);
+    return { check, status: 'ok', detail: `${network.layers.map(({ cell, units }) => `${cell} ${units}`).join(', ')}; horizons ${network.horizons.join(', ')}` };
   } catch (thrown) {
-    return { check: 'weights', status: 'problem', detail: messageOf(thrown), next: thrown instanceof GruardError ? thrown.next : undefined };
+    return { check, status: 'problem', detail: messageOf(thrown), next: thrown instanceof GruardError ? thrown.next : undefined };
   }
 }
 

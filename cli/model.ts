@@ -1,8 +1,9 @@
 import { copyFile, mkdir, rename } from 'node:fs/promises';
 import { shippedFile } from '../core/paths.js';
 import { parameterCount, stateSize } from '../model/network.js';
+import { readServingWeights } from '../model/serving.js';
 import { listWeights, readWeights, type WeightsListing } from '../model/weights.js';
-import { ownWeightsPath, weightsPathOf } from '../wiring.js';
+import { ownWeightsPath, wantedOf, weightsPathOf } from '../wiring.js';
 import { configOf, type CommonOptions } from './options.js';
 import { table } from './text.js';
 
@@ -28,7 +29,7 @@ export async function showModel(file: string | undefined, options: { json?: bool
 /** `gruard model use FILE`: checked, then copied into the data directory; the next start uses it. */
 export async function useModel(file: string, options: CommonOptions): Promise<void> {
   const config = configOf(options);
-  await readWeights(file);
+  await readServingWeights(file, wantedOf(config));
   const path = ownWeightsPath(config);
   await mkdir(config.data_dir, { recursive: true });
   await copyFile(file, `${path}.new`);

@@ -44,6 +44,17 @@ describe('gruard train', () => {
     expect(JSON.parse(printed)).toMatchObject({ steps: 2 });
   });
 
+  it('trains a network of other cells, which says what it is', { timeout: 120_000 }, async () => {
+    const out = join(folder, 'w.safetensors');
+    await run('--steps', '2', '--family', 'flat', '--layers', 'elman:6,recurrent:5', '--out', out);
+    const { metadata, config, tensors } = await readWeights(out);
+    expect(metadata.command).toBe('gruard train --steps 2 --seed 1 --rows 3 --family flat --layers elman:6,recurrent:5');
+    expect(config).toMatchObject({ inputs: 7, layers: [{ cell: 'elman', units: 6 }, { cell: 'recurrent', units: 5 }], head: { outputs: 9 } });
+    expect(tensors.get('layers.1.kernel')?.shape).toEqual([6, 5]);
+    await expect(run('--layers', 'lstm:6', '--init', 'default', '--out', out)).rejects.toMatchObject({ code: 'USAGE' });
+    for (const wrong of ['mlp:6', 'gru', 'gru:257', 'gru:0', 'gru:8,gru:8,gru:8,gru:8,gru:8']) await expect(run('--layers', wrong, '--out', out), wrong).rejects.toMatchObject({ code: 'commander.invalidArgument' });
+  });
+
   it('fine-tunes the shipped weights on a CSV file', async () => {
     const csv = join(folder, 'pump.csv');
     const rows = Array.from({ length: 600 }, (_, t) => `${1_700_000_000 + 60 * t},${Math.sin(t / 9).toFixed(4)}`);

@@ -3,6 +3,8 @@ import { Command, InvalidArgumentError } from 'commander';
 import { systemClock } from '../core/clock.js';
 import { GruardError } from '../core/errors.js';
 import { shippedFile } from '../core/paths.js';
+import { CELL_KINDS } from '../model/cells/cell.js';
+import { LIMITS, type LayerConfig } from '../model/network.js';
 import type { Checkpoint, LossPoint, TrainSettings } from '../model/train/trainer.js';
 import type { TrainingSeries } from '../model/train/examples.js';
 import type { TrainingResult } from '../model/train/run.js';
@@ -18,6 +20,7 @@ interface TrainOptions extends CommonOptions {
   rows: number;
   family?: string[];
   init?: string;
+  layers?: LayerConfig[];
   from?: string[];
   fromServer?: boolean;
   days: number;
@@ -39,6 +42,7 @@ export function trainCommand(): Command {
     .option('--from-server', 'fine-tune on what the running server holds, from whichever store it has')
     .option('--days <n>', 'how far back --from-server goes', whole, 30)
     .option('--init <weights>', 'start from these weights (`default`: the shipped ones; implied by --from and --from-server)')
+    .option('--layers <cell:units,...>', `the network to train from random weights, bottom first: up to ${LIMITS.layers} of ${CELL_KINDS.join(', ')} (default: gru:32)`, layersOf)
     .option('--resume', 'go on from the checkpoint beside --out')
     .option('--report <html>', 'write a report with plots')
     .option('--json', 'print the result as JSON')
@@ -73,7 +77,7 @@ async function train(options: TrainOptions): Promise<void> {
 }
 
 async function taskOf(options: TrainOptions) {
-  const [{ DEFAULT_SETTINGS, FINE_TUNE_SETTINGS }, { FAMILIES }, { readWeights }] = await Promise.all([
+  const [{ DEFAULT_CONFIG, DEFAULT_SETTINGS, FINE_TUNE_SETTINGS }, { FAMILIES }, { readWeights }] = await Promise.all([
     import('../model/train/trainer.js'), import('../model/train/generator/index.js'), import('../model/weights.js'),
   ]);
   const families = options.family?.map((name) => {
@@ -85,8 +89,9 @@ async function taskOf(options: TrainOptions) {
   const init = options.init ?? (history === undefined ? undefined : 'default');
   const initial = init === undefined ? undefined : await readWeights(init === 'default' ? shippedFile('model/weights/default.safetensors') : init);
   const defaults = initial === undefined ? DEFAULT_SETTINGS : FINE_TUNE_SETTINGS;
+  if (options.layers !== undefined && initial !== undefined) throw new GruardError('USAGE', '--layers begins with random weights: leave it out, or --init, --from and --from-server');
   const settings: TrainSettings = { ...defaults, steps: options.steps, seed: options.seed, rows: options.rows };
-  return { settings, families, history, initial };
+  return { settings, families, history, initial, config: options.layers === undefined ? undefined : { ...DEFAULT_CONFIG, layers: options.layers } };
 }
 
 /** The user's own series; undefined where none are asked for. */
@@ -106,6 +111,7 @@ function commandLine(options: TrainOptions): string {
   if (options.from !== undefined) parts.push(`--from (${options.from.length} files)`);
   if (options.fromServer === true) parts.push(`--from-server --days ${options.days}`);
   if (options.init !== undefined) parts.push(`--init ${options.init}`);
+  if (options.layers !== undefined) parts.push(`--layers ${options.layers.map(({ cell, units }) => `${cell}:${units}`).join(',')}`);
   return parts.join(' ');
 }
 
@@ -155,4 +161,18 @@ function whole(given: string): number {
   const number = Number(given);
   if (!Number.isInteger(number) || number < 0 || number > 1e7) throw new InvalidArgumentError('a whole number is wanted');
   return number;
+}
+
+/** `gru:32,lstm:16` */
+function layersOf(given: string): LayerConfig[] {
+  const parts = given.split(',');
+  if (parts.length > LIMITS.layers) throw new InvalidArgumentError(`at most ${LIMITS.layers} layers`);
+  return parts.map((part) => {
+    const [name, units, ...rest] = part.split(':');
+    const cell = CELL_KINDS.find((kind) => kind === name);
+    if (cell === undefined || !/^[1-9]\d{0,2}$/.test(units ?? '') || Number(units) > LIMITS.units || rest.length > 0) {
+      throw new InvalidArgumentError(`${part} is not a cell of ${CELL_KINDS.join(', ')} and 1 to ${LIMITS.units} units, as in lstm:64`);
+    }
+    return { cell, units: Number(units) };
+  });
 }

@@ -108,7 +108,7 @@ async function open(config: Config, connection: KafkaConnection, log: Log, clock
     kafka, admin, groupId: k.group_id, from: k.from, topics, snapshots, reader, log, clock,
     cell: {
       limits, decoder: decoderSettingsOf(config), naming: { device: k.device, tagHeaders: k.tag_headers }, time: config.time, reasons,
-      detector: { ...detectorOptionsOf(config, BACKEND), settings: undefined },
+      detector: { ...detectorOptionsOf(config, () => BACKEND), settings: undefined },
     },
     openStore: openInflux,
     snapshotMs: config.cluster.snapshot_interval_ms, snapshotMessages: config.cluster.snapshot_messages, commitDelayMs: config.cluster.commit_delay_ms,

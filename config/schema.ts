@@ -157,6 +157,8 @@ export const configSchema = Type.Object({
   model: section('The predictor.', {
     backend: choice(['auto', 'wasm', 'tensorflow', 'js'], 'auto', '`auto` measures once and keeps to its choice.'),
     weights: text('', 'Weights file (safetensors); empty: the one that ships with gruard.'),
+    cell: choice(['any', 'elman', 'jordan', 'recurrent', 'lstm', 'gru'], 'any', 'The cell that the weights must be of; others are refused.'),
+    layers: Type.Array(Type.Integer({ minimum: 1, maximum: 256 }), { default: [], description: 'The units that the layers of the weights must have, bottom first; empty: any.', maxItems: 4 }),
     by_device: Type.Array(Type.Object({
       devices: Type.String({ description: 'Device pattern (`*` is any run of characters); the first that matches counts.' }),
       weights: Type.String({ description: 'Weights file.' }),

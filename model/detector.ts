@@ -17,15 +17,18 @@ import { CHUNK_ROWS, SAID, SILENT } from './records.js';
 import { Rounds } from './rounds.js';
 import { DEFAULT_SETTINGS, matches, Policies, readSettings, type DetectorSettings, type SeriesPolicy } from './settings.js';
 import { CHANNELS, DEFAULT_TUNING, type Channel, type Tuning } from './tuning.js';
-import { readWeights } from './weights.js';
+import { readServingWeights, requireServing } from './serving.js';
+import type { Wanted } from './weights.js';
 
 export interface DetectorOptions {
   /** The network, or the file that it is read from; the shipped weights where left out. */
   network?: Network | string;
+  /** What the network must be. */
+  wanted?: Wanted;
   /** Default `wasm`. */
   backend?: BackendName;
-  /** Other networks for some devices; the first pattern that a device's name matches counts. */
-  models?: readonly { devices: string; network: Network | string }[];
+  /** Other networks for some devices, on `backend` where they name none; the first pattern that a device's name matches counts. */
+  models?: readonly { devices: string; network: Network | string; backend?: BackendName }[];
   /** A backend that is open already (then `network` and `backend` are not looked at). */
   opened?: Backend;
   /** `last_value` predicts without a network: the ablation that shows what the network is worth. */
@@ -55,10 +58,11 @@ export async function openDetector(fleet: Fleet, options: DetectorOptions = {}):
   if (options.forecaster === 'last_value') return new StreamDetector(fleet, null, options);
   if (options.opened) return new StreamDetector(fleet, options.opened, options);
   const { network = shippedFile('model/weights/default.safetensors') } = options;
-  const open = async (from: Network | string): Promise<Backend> => openBackend(options.backend ?? 'wasm', typeof from === 'string' ? await readWeights(from) : from);
+  const open = async (from: Network | string, backend = options.backend ?? 'wasm', wanted?: Wanted): Promise<Backend> =>
+    openBackend(backend, typeof from === 'string' ? await readServingWeights(from, wanted) : requireServing(from, wanted));
   const others: Backend[] = [];
-  for (const model of options.models ?? []) others.push(await open(model.network));
-  return new StreamDetector(fleet, await open(network), options, others);
+  for (const model of options.models ?? []) others.push(await open(model.network, model.backend));
+  return new StreamDetector(fleet, await open(network, options.backend, options.wanted), options, others);
 }
 
 /** Forecast, judge, events and health in one: see core/detector.ts for what it promises and docs/detection.md for how it judges. */

@@ -31,7 +31,7 @@ async function forecasts(options: DetectorOptions): Promise<Map<string, number[]
 }
 
 describe('several models in one fleet', () => {
-  it('steps each device by the network of its pattern, as if the others were not there', async () => {
+  it('steps each device by the network of its pattern and on that one\'s backend, as if the others were not there', async () => {
     const shipped = await readWeights(shippedFile('model/weights/default.safetensors'));
     const other = { ...initialise({ ...shipped.config, layers: [{ cell: 'lstm', units: 16 }] }, 3), metadata: shipped.metadata };
     const both = await forecasts({ models: [{ devices: 'oven-*', network: other }] });
@@ -39,5 +39,9 @@ describe('several models in one fleet', () => {
     const alone = await forecasts({ network: other });
     for (const name of DEVICES) expect(both.get(name), name).toEqual((name.startsWith('oven') ? alone : main).get(name));
     expect(main.get('oven-1')).not.toEqual(alone.get('oven-1'));
+    const onOther = await forecasts({ models: [{ devices: 'oven-*', network: other, backend: 'js' }] });
+    const onOtherAlone = await forecasts({ network: other, backend: 'js' });
+    for (const name of DEVICES) expect(onOther.get(name), name).toEqual((name.startsWith('oven') ? onOtherAlone : main).get(name));
+    expect(onOtherAlone.get('oven-1')).not.toEqual(alone.get('oven-1'));
   });
 });

@@ -140,7 +140,7 @@ describe('weights files', () => {
     const one = initialise({ ...config, layers: [{ cell: 'gru', units: 4 }] }, 1);
     requireConfig(one, {});
     requireConfig(one, { cell: 'gru', layers: [4], features: 'v1', inputs: 3 });
-    expect(() => requireConfig(one, { layers: [32] })).toThrow('layers is [4] in the weights, and the configuration asks for [32]');
+    expect(() => requireConfig(one, { layers: [32] })).toThrow('layers is [4] in the weights, and [32] is wanted');
     expect(codeOf(() => requireConfig(one, { cell: 'lstm' }))).toBe('WEIGHTS_MISMATCH');
   });
 });

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GruardError, messageOf } from '../core/errors.js';
-import { parseNetworkConfig, tensorSpecs, type Network, type NetworkConfig, type Tensor } from './network.js';
+import { parseNetworkConfig, tensorSpecs, type CellKind, type Network, type NetworkConfig, type Tensor } from './network.js';
 
 /**
  * Weights files are safetensors (https://github.com/huggingface/safetensors#format): u64 length of the header, a JSON
@@ -116,16 +116,28 @@ export async function listWeights(folder: string): Promise<WeightsListing[]> {
   }));
 }
 
-/** @throws GruardError WEIGHTS_MISMATCH when a network is not what a configuration asks for; absent fields ask for nothing. */
-export function requireConfig(network: Network, wanted: { cell?: string; layers?: number[]; features?: string; inputs?: number }): void {
+/** What a network is asked to be; absent fields ask for nothing. `layers` are units, bottom first; a stack of several cells is of no one `cell`. */
+export interface Wanted {
+  cell?: CellKind;
+  layers?: readonly number[];
+  features?: string;
+  inputs?: number;
+  outputs?: number;
+  horizons?: readonly number[];
+}
+
+/** @throws GruardError WEIGHTS_MISMATCH when a network is not what is asked for. */
+export function requireConfig(network: Network, wanted: Wanted): void {
   const { config } = network;
   const check = (what: string, has: unknown, asked: unknown): void => {
     if (asked !== undefined && JSON.stringify(has) !== JSON.stringify(asked)) {
-      throw mismatch(`${what} is ${JSON.stringify(has)} in the weights, and the configuration asks for ${JSON.stringify(asked)}`);
+      throw mismatch(`${what} is ${JSON.stringify(has)} in the weights, and ${JSON.stringify(asked)} is wanted`);
     }
   };
   check('features', config.features, wanted.features);
   check('inputs', config.inputs, wanted.inputs);
+  check('outputs', config.head.outputs, wanted.outputs);
+  check('horizons', config.horizons, wanted.horizons);
   check('layers', config.layers.map((layer) => layer.units), wanted.layers);
   const cells = [...new Set(config.layers.map((layer) => layer.cell))];
   check('cell', cells.length === 1 ? cells[0] : cells, wanted.cell);

@@ -1,3 +1,5 @@
+import { seededRandom, type Random } from '../../core/random.js';
+
 /** Something whose speed is wanted: `run` does one batch of work and `readings` says how many readings that was. */
 export interface Candidate {
   name: string;
@@ -10,6 +12,8 @@ export interface Rates {
   wall: number[];
   /** The same of the round's fastest run, which a busy machine interrupts least. */
   best: number[];
+  /** Readings a second of CPU time, all threads together: what a busy machine disturbs less than the clock. */
+  cpu: number[];
 }
 
 /**
@@ -17,24 +21,41 @@ export interface Rates {
  * the machine does meets all of them: ratios are to be taken round by round.
  */
 export async function interleave(candidates: Candidate[], rounds: number, millisEach: number): Promise<Map<string, Rates>> {
-  const rates = new Map<string, Rates>(candidates.map(({ name }) => [name, { wall: [], best: [] }]));
+  const rates = new Map<string, Rates>(candidates.map(({ name }) => [name, { wall: [], best: [], cpu: [] }]));
   for (const candidate of candidates) await rate(candidate, millisEach);
+  const random = seededRandom(1);
   for (let round = 0; round < rounds; round++) {
-    for (const candidate of candidates) {
-      const { wall, best } = await rate(candidate, millisEach);
-      rates.get(candidate.name)?.wall.push(wall);
-      rates.get(candidate.name)?.best.push(best);
+    // In another order each time: none always comes after the same one.
+    for (const candidate of shuffled(candidates, random)) {
+      const { wall, best, cpu } = await rate(candidate, millisEach);
+      const own = rates.get(candidate.name);
+      own?.wall.push(wall);
+      own?.best.push(best);
+      own?.cpu.push(cpu);
     }
   }
   return rates;
 }
 
+/** Waits until the threads of the candidate before have gone to sleep: while they spin they take a core, and count as CPU time. */
+async function settled(): Promise<void> {
+  for (let tries = 0; tries < SETTLE_TRIES; tries++) {
+    const began = process.cpuUsage();
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MILLIS));
+    const { user, system } = process.cpuUsage(began);
+    if (user + system < 100 * SETTLE_MILLIS) return;
+  }
+}
+
+const SETTLE_MILLIS = 5;
+const SETTLE_TRIES = 40;
+
 /** Runs that take less than this are timed several at once. */
 const SHORTEST_MILLIS = 0.3;
 
-async function rate({ run, readings }: Candidate, millis: number): Promise<{ wall: number; best: number }> {
-  // Threads of the candidate before may still spin.
-  await new Promise((resolve) => setTimeout(resolve, 5));
+async function rate({ run, readings }: Candidate, millis: number): Promise<{ wall: number; best: number; cpu: number }> {
+  await settled();
+  const cpuBegan = process.cpuUsage();
   const began = performance.now();
   let now = began;
   let runs = 0;
@@ -51,7 +72,17 @@ async function rate({ run, readings }: Candidate, millis: number): Promise<{ wal
     if (now - before < SHORTEST_MILLIS) together *= 2;
     else shortest = Math.min(shortest, (now - before) / together);
   }
-  return { wall: (runs * readings * 1000) / (now - began), best: (readings * 1000) / shortest };
+  const { user, system } = process.cpuUsage(cpuBegan);
+  return { cpu: (runs * readings * 1e6) / (user + system), wall: (runs * readings * 1000) / (now - began), best: (readings * 1000) / shortest };
+}
+
+function shuffled<T>(values: readonly T[], random: Random): T[] {
+  const out = [...values];
+  for (let i = out.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [out[i], out[j]] = [out[j], out[i]];
+  }
+  return out;
 }
 
 export function median(values: readonly number[]): number {
@@ -60,10 +91,10 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** The median over rounds of a's rate over b's. */
-export function ratio(rates: Map<string, Rates>, a: string, b: string): number {
-  const below = rates.get(b)?.wall ?? [];
-  return median((rates.get(a)?.wall ?? []).map((value, round) => value / below[round]));
+/** The median over rounds of a's rate over b's, by the clock or by CPU time. */
+export function ratio(rates: Map<string, Rates>, a: string, b: string, by: 'wall' | 'cpu' = 'wall'): number {
+  const below = rates.get(b)?.[by] ?? [];
+  return median((rates.get(a)?.[by] ?? []).map((value, round) => value / below[round]));
 }
 
 /** The same of the fastest runs of all rounds. */

@@ -84,7 +84,7 @@ async function journalAlone(task: ReaderTask, dir: string): Promise<Reader> {
   const journal = new Journal({ disk: new RealDisk(dir), maxBytes: config.journal.max_bytes, segmentBytes: config.journal.segment_bytes, clock: systemClock });
   await journal.open();
   const pipeline = new Pipeline({
-    fleet, sequencer, detector: await openDetector(fleet, detectorOptionsOf(config, 'wasm')), journal, clock: systemClock, commitDelayMs: config.journal.commit_delay_ms,
+    fleet, sequencer, detector: await openDetector(fleet, detectorOptionsOf(config, () => 'wasm')), journal, clock: systemClock, commitDelayMs: config.journal.commit_delay_ms,
     onStepped: () => undefined, onCommitted: () => undefined, onRetire: () => undefined,
   });
   const source = new KafkaSource({ decoder: new Decoder(intake, limits, decoderSettingsOf(config)), intake, limits }, systemClock, kafkaSettingsOf(config)!);

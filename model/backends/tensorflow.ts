@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import util from 'node:util';
-import { tensorFlowOnCallingThread } from '../../config/environment.js';
+import { prepareTensorFlow } from '../../config/environment.js';
 import { GruardError, messageOf } from '../../core/errors.js';
 import { stateSize, type Network } from '../network.js';
 import { checkSlot, checkStates, checkStep, type Backend } from './backend.js';
@@ -20,6 +20,11 @@ interface TensorFlow {
 const FIRST_CAPACITY = 1024;
 const PAGE_SLOTS = 1024;
 /**
+ * Rows of one run of the session; a larger batch is stepped in even pieces. The tensors between the operations of so many rows stay in
+ * the second cache: a row of a run of 2,048 or more costs a quarter to a half more.
+ */
+const ROWS = 1024;
+/**
  * A block of this size, freed once, teaches glibc to keep freed memory up to twice as much (mallopt(3): M_MMAP_THRESHOLD is dynamic).
  * Until then it gives the tensors of a step back to the system, and every step has them mapped and zeroed again: a sixth of its time.
  */
@@ -34,7 +39,7 @@ export function loadTensorFlow(): TensorFlow {
   const legacy = util as unknown as Record<string, unknown>;
   legacy.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
   legacy.isArray ??= Array.isArray;
-  tensorFlowOnCallingThread();
+  prepareTensorFlow();
   try {
     loaded = createRequire(import.meta.url)('@tensorflow/tfjs-node') as TensorFlow;
   } catch (error) {
@@ -112,13 +117,16 @@ export class TensorFlowBackend implements Backend {
     this.flush();
     this.readFirst = -1;
     if (n === 0) return;
-    const { inputs: I } = this.network.config;
-    this.reserveRows(n);
-    // Slots are below 2^31: their bits are those of int32.
-    this.slotFeed.ints.set(new Int32Array(slots.buffer, slots.byteOffset, n));
-    if (inputs !== this.inputLent) this.inputFeed.floats.set(inputs.subarray(0, n * I));
-    const result = this.session.run('step', 'slots:0,inputs:0', [this.slotFeed.rows(n), this.inputFeed.rows(n)]);
-    outputs.set(result);
+    const { inputs: I, head: { outputs: O } } = this.network.config;
+    const rows = Math.ceil(n / Math.ceil(n / ROWS));
+    this.reserveRows(rows);
+    for (let at = 0; at < n; at += rows) {
+      const m = Math.min(rows, n - at);
+      // Slots are below 2^31: their bits are those of int32.
+      this.slotFeed.ints.set(new Int32Array(slots.buffer, slots.byteOffset + 4 * at, m));
+      if (inputs !== this.inputLent) this.inputFeed.floats.set(inputs.subarray(at * I, (at + m) * I));
+      outputs.set(this.session.run('step', 'slots:0,inputs:0', [this.slotFeed.rows(m), this.inputFeed.rows(m)]), at * O);
+    }
   }
 
   getState(slot: number, out: Float32Array): void {
@@ -160,9 +168,12 @@ export class TensorFlowBackend implements Backend {
     this.setState(slot, new Float32Array(this.stateSize));
   }
 
+  /** n <= 1024, the rows of one run; of more, an ordinary array. */
   inputView(n: number): Float32Array {
+    const length = n * this.network.config.inputs;
+    if (n > ROWS) return new Float32Array(length);
     this.reserveRows(n);
-    return (this.inputLent = this.inputFeed.floats.subarray(0, n * this.network.config.inputs));
+    return (this.inputLent = this.inputFeed.floats.subarray(0, length));
   }
 
   outputView(n: number): Float32Array {
@@ -176,7 +187,7 @@ export class TensorFlowBackend implements Backend {
     this.capacity = 0;
   }
 
-  /** Room for steps of so many rows; a view that is lent stays right unless it has to grow. */
+  /** Room for steps of so many rows; a view that is lent stays right unless they have to grow. */
   private reserveRows(n: number): void {
     if (n <= this.slotFeed.ints.length) return;
     this.slotFeed.reserve(n);

@@ -48,15 +48,15 @@ export class Reference {
 }
 
 /**
- * The mean loss of one sequence from the zero state, in float64: what a trainer's gradient is checked against.
+ * The mean loss of one sequence, in float64, from the zero state or from `initial` [stateSize]: what a trainer's gradient is checked against.
  * inputs: [T, I] row-major; `loss(outputs, t)` is the loss of step t, outputs: [O].
  */
 export function sequenceLoss(
   config: NetworkConfig, parameters: ReferenceParameters, inputs: Float64Array,
-  loss: (outputs: Float64Array, t: number) => number,
+  loss: (outputs: Float64Array, t: number) => number, initial = new Float64Array(stateSize(config)),
 ): number {
   const reference = new Reference(config, parameters);
-  const state = new Float64Array(stateSize(config));
+  const state = initial.slice();
   const outputs = new Float64Array(config.head.outputs);
   const steps = inputs.length / config.inputs;
   let sum = 0;

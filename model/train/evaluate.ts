@@ -1,5 +1,5 @@
 import { bandQuantile, DOF_LOW, DOF_SPAN, HORIZONS, LOG_SIGMA_HIGH, LOG_SIGMA_LOW, MOVE_LIMIT, OUTPUTS, PARAMETERS } from '../forecast.js';
-import type { NetworkConfig } from '../network.js';
+import { layerShapes, type NetworkConfig } from '../network.js';
 import { studentCdf } from '../student.js';
 import type { Example } from './examples.js';
 import { evaluateChunk, type Chunk, type Parameters } from './gradient.js';
@@ -39,7 +39,7 @@ export function assess(
 ): Assessment {
   const tallies = examples.map((example) => new Tally(example, calibration));
   const longest = Math.max(...examples.map((example) => example.n));
-  let states = config.layers.map(({ units }) => new Float32Array(examples.length * units));
+  let states = layerShapes(config).map(({ stateSize }) => new Float32Array(examples.length * stateSize));
   for (let at = 0; at < longest; at += STEPS) {
     const chunk = emptyChunk(config, examples.length);
     examples.forEach((example, row) => at < example.n && fillRow(chunk, row, example, at));

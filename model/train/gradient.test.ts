@@ -2,15 +2,22 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { gaussian, seededRandom } from '../../core/random.js';
 import { DOF_LOW, DOF_SPAN } from '../forecast.js';
 import { finiteDifference, referenceParameters, sequenceLoss } from '../cells/reference.js';
-import { initialise, stateSize, type NetworkConfig } from '../network.js';
+import { CELL_KINDS, type CellKind } from '../cells/cell.js';
+import { initialise, layerShapes, type NetworkConfig } from '../network.js';
 import { logGamma } from '../student.js';
 import { evaluateChunk, lossAndGradients, type Chunk } from './gradient.js';
 import { HORIZON_WEIGHTS } from './loss.js';
 import { loadPlain, loadTensorFlow, type TensorFlow } from './tensorflow.js';
 
-const CONFIG: NetworkConfig = {
-  features: 'v1', inputs: 7, layers: [{ cell: 'gru', units: 5 }, { cell: 'gru', units: 4 }], head: { outputs: 9, skip: true }, horizons: [1, 8, 32],
-};
+/** Two layers, so that gradients by a layer's inputs count as well. */
+function configOf(...cells: [CellKind, CellKind]): NetworkConfig {
+  return {
+    features: 'v1', inputs: 7, layers: cells.map((cell, l) => ({ cell, units: 5 - l })), head: { outputs: 9, skip: true }, horizons: [1, 8, 32],
+  };
+}
+const CONFIG = configOf('gru', 'gru');
+/** Every cell over itself, and a mixed stack. */
+const CONFIGS = [...CELL_KINDS.map((cell) => configOf(cell, cell)), configOf('lstm', 'gru')];
 const STEPS = 12;
 
 function chunkOf(rows: number, seed: number): Chunk {
@@ -34,7 +41,7 @@ function exactLoss(outputs: Float64Array, targets: Float32Array, t: number): num
 
 const network = initialise(CONFIG, 5);
 const parameters = new Map([...network.tensors].map(([name, { data }]) => [name, data]));
-const zeros = (rows: number): Float32Array[] => CONFIG.layers.map(({ units }) => new Float32Array(rows * units));
+const zeros = (rows: number, config = CONFIG): Float32Array[] => layerShapes(config).map(({ stateSize }) => new Float32Array(rows * stateSize));
 const runtimes = new Map<string, TensorFlow>();
 
 beforeAll(async () => {
@@ -44,14 +51,17 @@ beforeAll(async () => {
 });
 
 describe.each(['native', 'plain'])('gradients of the %s runtime', (name) => {
-  it('agree with finite differences of the float64 reference, in every tensor', ({ skip }) => {
+  it.for(CONFIGS.map((config) => [config.layers.map(({ cell }) => cell).join(' under '), config] as const))('agree with finite differences of the float64 reference, in every tensor: %s', ([, config], { skip }) => {
     const runtime = runtimes.get(name);
     if (runtime === undefined) return skip('tfjs-node is not installed');
+    const network = initialise(config, 5);
     const chunk = chunkOf(1, 3);
-    const { loss, gradients } = lossAndGradients(runtime, CONFIG, parameters, chunk, zeros(1));
+    const random = seededRandom(8);
+    const states = layerShapes(config).map(({ stateSize }) => Float32Array.from({ length: stateSize }, () => 0.3 * gaussian(random)));
+    const { loss, gradients } = lossAndGradients(runtime, config, new Map([...network.tensors].map(([tensor, { data }]) => [tensor, data])), chunk, states);
     const reference = referenceParameters(network);
-    const exact = (): number => sequenceLoss(CONFIG, reference, Float64Array.from(chunk.features), (outputs, t) => exactLoss(outputs, chunk.targets, t));
-    expect(stateSize(CONFIG)).toBe(9);
+    const exact = (): number => sequenceLoss(config, reference, Float64Array.from(chunk.features), (outputs, t) => exactLoss(outputs, chunk.targets, t), Float64Array.from(states.flatMap((state) => [...state])));
+    expect([...gradients.keys()].sort()).toEqual([...network.tensors.keys()].sort());
     expect(loss).toBeCloseTo(exact(), 2);
     for (const [tensor, gradient] of gradients) {
       for (let index = 0; index < gradient.length; index += 7) {

@@ -1,7 +1,7 @@
-import { GruardError } from '../../core/errors.js';
 import type { NetworkConfig } from '../network.js';
-import { layerShapes } from '../network.js';
-import { backward, forward, type Forward, type GruTensors } from './gru-gradient.js';
+import { CELLS } from '../cells/index.js';
+import { layerShapes, type LayerShape } from '../network.js';
+import { runLayer, type LayerPass } from './layer.js';
 import { studentLoss } from './loss.js';
 import type { Tensor, Tensor2D, TensorFlow, TF } from './tensorflow.js';
 
@@ -24,17 +24,11 @@ export interface Evaluation {
   loss: number;
   /** The loss of each horizon by itself. */
   horizonLosses: Float32Array;
-  /** [B, H] a layer: the state after the last step. */
+  /** [B, stateSize] a layer: the state after the last step. */
   states: Float32Array[];
 }
 
-/** Whether the trainer can train such a network: GRU layers under a head of any kind. */
-export function requireTrainable(config: NetworkConfig): void {
-  if (config.layers.every((layer) => layer.cell === 'gru')) return;
-  throw new GruardError('WEIGHTS_MISMATCH', 'only networks of GRU layers can be trained');
-}
-
-/** Loss and gradients over a chunk, from the given states ([B, H] a layer). Truncated BPTT: no gradient reaches before the chunk. */
+/** Loss and gradients over a chunk, from the given states ([B, stateSize] a layer). Truncated BPTT: no gradient reaches before the chunk. */
 export function lossAndGradients(
   runtime: TensorFlow, config: NetworkConfig, parameters: Parameters, chunk: Chunk, states: Float32Array[],
 ): Evaluation & { gradients: Parameters } {
@@ -54,9 +48,9 @@ export function lossAndGradients(
     const out: [string, Tensor][] = [['head.kernel', grads[1]], ['head.bias', grads[2]]];
     let outputGradients = tf.split<Tensor2D>(grads[0], chunk.steps, 0);
     for (let l = run.passes.length - 1; l >= 0; l--) {
-      const back = backward(runtime, run.weights[l], run.passes[l].steps, outputGradients);
-      for (const [name, tensor] of unpacked(runtime, back.weights, layerShapes(config)[l].inputs)) out.push([`layers.${l}.${name}`, tensor]);
-      outputGradients = back.inputs;
+      const { tensors, inputs } = run.passes[l].backward(outputGradients);
+      for (const [name, tensor] of tensors) out.push([`layers.${l}.${name}`, tensor]);
+      outputGradients = inputs;
     }
     return {
       loss: value.dataSync()[0],
@@ -100,26 +94,27 @@ function scoped<T>(tf: TF, f: () => T): T {
 interface Run {
   /** [T B, inputs] */
   features: Tensor2D;
-  weights: GruTensors[];
-  passes: Forward[];
+  passes: LayerPass[];
 }
 
 function runLayers(runtime: TensorFlow, config: NetworkConfig, parameters: Parameters, chunk: Chunk, states: Float32Array[]): Run {
   const { tf } = runtime;
   const features = tf.tensor2d(chunk.features, [chunk.steps * chunk.rows, config.inputs]);
-  const weights: GruTensors[] = [];
-  const passes: Forward[] = [];
+  const passes: LayerPass[] = [];
   let inputs = tf.split<Tensor2D>(features, chunk.steps, 0);
-  layerShapes(config).forEach(({ units, inputs: width }, l) => {
-    weights.push(packed(runtime, parameters, l, width, units));
-    passes.push(forward(runtime, weights[l], inputs, tf.tensor2d(states[l], [chunk.rows, units])));
+  layerShapes(config).forEach((shape, l) => {
+    passes.push(runLayer(runtime, shape, layerTensors(runtime, shape, l, parameters), inputs, tf.tensor2d(states[l], [chunk.rows, shape.stateSize])));
     inputs = passes[l].outputs;
   });
-  return { features, weights, passes };
+  return { features, passes };
 }
 
-function finalStates(passes: Forward[]): Float32Array[] {
-  return passes.map(({ outputs }) => Float32Array.from(outputs[outputs.length - 1].dataSync()));
+function layerTensors({ tf }: TensorFlow, { cell, inputs, units }: LayerShape, l: number, parameters: Parameters): Map<string, Tensor> {
+  return new Map(CELLS[cell].tensors(inputs, units).map(({ name, shape }) => [name, tf.tensor(of(parameters, `layers.${l}.${name}`), shape)]));
+}
+
+function finalStates(passes: LayerPass[]): Float32Array[] {
+  return passes.map(({ state }) => Float32Array.from(state.dataSync()));
 }
 
 function headTensors({ tf }: TensorFlow, config: NetworkConfig, parameters: Parameters): [Tensor2D, Tensor] {
@@ -136,27 +131,4 @@ function of(parameters: Parameters, name: string): Float32Array {
   const data = parameters.get(name);
   if (data === undefined) throw new RangeError(`no tensor ${name}`);
   return data;
-}
-
-/** File layout (columns z, r, c; x and h apart) to the kernel's (columns r, u; x and h joined). */
-function packed({ tf }: TensorFlow, parameters: Parameters, layer: number, inputs: number, units: number): GruTensors {
-  const name = `layers.${layer}.`;
-  const joined = tf.concat([
-    tf.tensor2d(of(parameters, `${name}kernel`), [inputs, 3 * units]),
-    tf.tensor2d(of(parameters, `${name}recurrent_kernel`), [units, 3 * units]),
-  ], 0);
-  const [z, r, c] = tf.split<Tensor2D>(joined, 3, 1);
-  const [biasZ, biasR, biasC] = tf.split(tf.tensor1d(of(parameters, `${name}bias`)), 3);
-  return { gates: tf.concat([r, z], 1), candidate: c, gatesBias: tf.concat([biasR, biasZ]), candidateBias: biasC };
-}
-
-function unpacked({ tf }: TensorFlow, { gates, candidate, gatesBias, candidateBias }: GruTensors, inputs: number): [string, Tensor][] {
-  const [r, z] = tf.split(gates, 2, 1);
-  const joined = tf.concat([z, r, candidate], 1);
-  const [biasR, biasZ] = tf.split(gatesBias, 2);
-  return [
-    ['kernel', tf.slice(joined, [0, 0], [inputs, -1])],
-    ['recurrent_kernel', tf.slice(joined, [inputs, 0], [-1, -1])],
-    ['bias', tf.concat([biasZ, biasR, candidateBias])],
-  ];
 }

@@ -1,6 +1,6 @@
 import { rename, writeFile } from 'node:fs/promises';
 import { BAND, bandCalibration } from '../forecast.js';
-import type { Network } from '../network.js';
+import type { Network, NetworkConfig } from '../network.js';
 import { tensorSpecs } from '../network.js';
 import { encodeWeights } from '../weights.js';
 import { assess, type Assessment } from './evaluate.js';
@@ -27,6 +27,8 @@ export interface TrainingRun {
   history?: readonly TrainingSeries[];
   /** Start from these weights. */
   initial?: Network;
+  /** The network to train from random weights; the one that ships where left out. */
+  config?: NetworkConfig;
   resume?: Checkpoint;
   /** Said in the metadata: how to get these weights again. */
   command: string;

@@ -59,8 +59,16 @@ describe('train', () => {
     expect(curve).toHaveLength(4);
   });
 
-  it('refuses a network that it cannot train', async () => {
-    await expect(train(task({ config: { ...CONFIG, layers: [{ cell: 'lstm', units: 4 }] } }))).rejects.toMatchObject({ code: 'WEIGHTS_MISMATCH' });
+  it('learns with every other cell, and goes on from a checkpoint with states of other sizes', { timeout: 120_000 }, async () => {
+    const layers = [{ cell: 'lstm' as const, units: 6 }, { cell: 'recurrent' as const, units: 5 }, { cell: 'jordan' as const, units: 4 }, { cell: 'elman' as const, units: 6 }];
+    const settings = { ...SETTINGS, peakRate: 0.02 };
+    const changes = { config: { ...CONFIG, layers }, settings, heldOut: [generatedSource(99, ['seasonal'], 100)(0)] };
+    const untrained = await train(task({ ...changes, settings: { ...settings, steps: 0 } }));
+    let resume: Checkpoint | undefined;
+    const whole = await train(task({ ...changes, onCheckpoint: async (checkpoint) => void (resume ??= structuredClone(checkpoint)) }));
+    expect(whole.assessment.loss).toBeLessThan(untrained.assessment.loss - 0.1);
+    expect(resume?.states.map((state) => state.length)).toEqual([48, 20, 16, 24]);
+    expect((await train(task({ ...changes, resume }))).parameters).toEqual(whole.parameters);
   });
 });
 

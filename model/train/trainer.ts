@@ -1,9 +1,9 @@
 import { HORIZONS, OUTPUTS } from '../forecast.js';
-import { initialise, type Network, type NetworkConfig } from '../network.js';
+import { initialise, layerShapes, type Network, type NetworkConfig } from '../network.js';
 import { FEATURES } from '../normaliser.js';
 import { assess, type Assessment } from './evaluate.js';
 import type { Example } from './examples.js';
-import { lossAndGradients, requireTrainable, type Parameters } from './gradient.js';
+import { lossAndGradients, type Parameters } from './gradient.js';
 import { Lanes, type ExampleSource, type LanesPosition } from './lanes.js';
 import { AdamW, learningRate } from './optimiser.js';
 import type { TensorFlow } from './tensorflow.js';
@@ -95,14 +95,13 @@ export interface Trained {
 export async function train(task: TrainTask): Promise<Trained> {
   const { runtime, settings, source, heldOut } = task;
   const run = start(task);
-  requireTrainable(run.config);
   const lanes = new Lanes(source, settings.rows, settings.chunk, task.resume?.lanes);
   const optimiser = new AdamW({ weightDecay: settings.weightDecay, clipNorm: 1 });
   if (task.resume !== undefined) optimiser.restore(task.resume.optimiser);
 
   while (run.step < settings.steps && run.sinceBest < settings.patience && task.stopped?.() !== true) {
     const { chunk, restarted } = lanes.next();
-    run.config.layers.forEach(({ units }, l) => restarted.forEach((row) => run.states[l].fill(0, row * units, (row + 1) * units)));
+    layerShapes(run.config).forEach(({ stateSize }, l) => restarted.forEach((row) => run.states[l].fill(0, row * stateSize, (row + 1) * stateSize)));
     const result = lossAndGradients(runtime, run.config, run.parameters, chunk, run.states);
     run.states = result.states;
     optimiser.update(run.parameters, result.gradients, learningRate(run.step, settings.steps, settings.peakRate));
@@ -134,7 +133,7 @@ function start({ settings, initial, resume, config }: TrainTask): Run {
   return {
     config: network.config, step: 0, parameters, sinceBest: 0, curve: [],
     best: { step: 0, loss: Infinity, parameters },
-    states: network.config.layers.map(({ units }) => new Float32Array(settings.rows * units)),
+    states: layerShapes(network.config).map(({ stateSize }) => new Float32Array(settings.rows * stateSize)),
   };
 }
 

@@ -50,7 +50,7 @@ export async function truth(server: KafkaServer, topic: string, partitions: numb
   for (let partition = 0; partition < partitions; partition++) {
     const cell = await Cell.open({
       topic, partition, limits: limitsOf(config), decoder: decoderSettingsOf(config), naming: { device: 'payload', tagHeaders: [] }, time: 'event',
-      detector: { ...detectorOptionsOf(config, 'wasm'), settings: undefined }, reasons: new ReasonCounters(),
+      detector: { ...detectorOptionsOf(config, () => 'wasm'), settings: undefined }, reasons: new ReasonCounters(),
     });
     const topics = { results: { topic: 'results', partitions }, events: { topic: 'events', partitions }, deadLetters: undefined };
     const one = { cell, outcome: new Outcome(0), writer: new OutcomeWriter(topics, cell.fleet, partition) };

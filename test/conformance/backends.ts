@@ -80,6 +80,34 @@ export function backendConformance(name: BackendName): void {
       second.dispose();
     });
 
+    it('steps a batch of thousands as it would smaller ones', async () => {
+      const n = 2500;
+      const network = initialise(CONFIGS['gru of 8'], 1);
+      const [whole, parts] = await Promise.all([openBackend(name, network), openBackend(name, network)]);
+      for (const backend of [whole, parts]) backend.reserve(n);
+      const slots = Uint32Array.from({ length: n }, (_, i) => (i * 7) % n);
+      const [a, b] = [whole.outputView(n), new Float32Array(n * 9)];
+      for (let t = 0; t < 3; t++) {
+        const x = inputs(n, 7, 81 + t);
+        const own = whole.inputView(n);
+        own.set(x);
+        whole.step(slots, n, own, a);
+        for (let at = 0; at < n; at += 500) {
+          const piece = new Float32Array(500 * 9);
+          parts.step(slots.subarray(at, at + 500), 500, x.subarray(at * 7), piece);
+          b.set(piece, at * 9);
+        }
+      }
+      expect(largestDifference(a, b)).toBeLessThan(TOLERANCE);
+      const [states, others] = [new Float32Array(n * 8), new Float32Array(n * 8)];
+      whole.getStates(slots, n, states);
+      parts.getStates(slots, n, others);
+      expect(largestDifference(states, others)).toBeLessThan(TOLERANCE);
+      expect(largestDifference(states.subarray(0, 8), states.subarray(n * 8 - 8))).toBeGreaterThan(0.01);
+      whole.dispose();
+      parts.dispose();
+    });
+
     it('runs the largest sizes', { timeout: 60_000 }, async () => {
       const network = initialise(WIDE, 3);
       const backend = await openBackend(name, network);

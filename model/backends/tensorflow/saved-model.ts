@@ -164,7 +164,7 @@ class Layers {
     const c = this.tanh(this.add(rh, affine(this.graph, x, weights.get('kernel', candidate), weights.get('bias', candidate))));
     // z h + (1 - z) c = c + d + z d, d = (h - c) / 2, z in -1 .. 1
     const d = this.multiply(this.graph.floats(Float32Array.of(0.5), []), this.graph.node('Sub', [h, c], { T: attr.type(FLOAT) }));
-    const next = this.add(this.add(c, d), this.multiply(z, d));
+    const next = this.graph.node('AddN', [c, d, this.multiply(z, d)], { N: attr.int(3), T: attr.type(FLOAT) });
     return { parts: [next], output: next };
   }
 
