@@ -42,7 +42,6 @@ function readFile(path: string): Record<string, unknown> {
     parsed = parse(text, { maxAliasCount: 100, logLevel: 'error' });
   } catch (thrown) {
     // Without `cause`, and not in the parser's own words: they show the line, which may hold a secret.
-    // eslint-disable-next-line preserve-caught-error
     throw new GruardError('CONFIG_UNREADABLE', `${path}: ${yamlProblem(thrown)}`);
   }
   if (parsed === null || parsed === undefined) return {};

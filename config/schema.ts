@@ -95,6 +95,7 @@ export const configSchema = Type.Object({
     tls_cert_file: text('', 'Certificate of the broker (PEM, with its chain); empty: plain MQTT.'),
     tls_key_file: text('', 'Key of that certificate (PEM).'),
     clients: integer(10_000, 'Connected clients at the most.', 1, 1_000_000),
+    connections_per_device: integer(20, 'Connections of a user of the users file who is one device, at the most.', 1, 1_000_000),
   }),
 
   mqtt: section('Your own MQTT broker.', {
