@@ -92,7 +92,7 @@ describe('what the embedded broker remembers of its clients', () => {
     await oven.publishAsync('plant/oven/set', '{"t":3}', { qos: 1 });
     await expect.poll(() => heard).toEqual(['plant/oven/a', 'plant/oven/set']);
     // A password that was replaced ends what it let in.
-    const cut = new Promise((resolve) => oven.once('close', resolve));
+    const cut = new Promise<void>((resolve) => { oven.once('close', () => resolve()); });
     renameSync(await users('oven'), path);
     await cut;
   });
