@@ -85,6 +85,12 @@ alerts:
     expect(printable(loadConfig({ environment: { GRUARD_MQTT_URL: 'mqtt://broker' } }))).toMatchObject({ mqtt: { url: 'mqtt://broker' }, store: { influxdb: { url: 'http://127.0.0.1:8086' } } });
   });
 
+  it('takes bytes and sets of YAML for no settings', () => {
+    for (const text of ['!!binary x\n', '!!binary ""\n', 'api: !!binary ""\n', 'api: !!set { a }\n', 'api: !!timestamp 2026-01-01\n']) {
+      expect(() => loadConfig({ file: file('tags.yaml', text), environment: {} }), text).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }) as Error);
+    }
+  });
+
   it('says where a file is not YAML, and nothing of what stands there', () => {
     for (const text of ['api: { token: "S3CRET" x }\n', 'api: { token: S3CRET }\napi: {}\n', 'api: { token: *S3CRET }\n', 'api: { token: !!S3CRET x\n', 'api:\n  token: "S3CRET\n', 'api: { token: @S3CRET }\n', 'a: |\n S3CRET\nS3CRET\n']) {
       const refused = catchError(() => loadConfig({ file: file('bad.yaml', text), environment: {} }));

@@ -39,7 +39,8 @@ function readFile(path: string): Record<string, unknown> {
   let parsed: unknown;
   try {
     // Aliases are bounded by the parser: a "billion laughs" file is an error, not a full memory.
-    parsed = parse(text, { maxAliasCount: 100, logLevel: 'error' });
+    // Settings are plain values: `!!binary`, `!!set` and the like would be objects that pass for mappings.
+    parsed = parse(text, { maxAliasCount: 100, logLevel: 'error', resolveKnownTags: false });
   } catch (thrown) {
     // Without `cause`, and not in the parser's own words: they show the line, which may hold a secret.
     throw new GruardError('CONFIG_UNREADABLE', `${path}: ${yamlProblem(thrown)}`);
