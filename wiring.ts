@@ -97,7 +97,7 @@ export function brokerSettingsOf(config: Config): BrokerSettings | undefined {
   if (!wanted) return undefined;
   return {
     host: b.host, port: b.port, username: b.username || undefined, password: b.password || undefined, usersFile: b.users_file || undefined,
-    tls: tlsOf(b.tls_cert_file, b.tls_key_file, 'broker'), clients: b.clients,
+    tls: tlsOf(b.tls_cert_file, b.tls_key_file, 'broker'), clients: b.clients, connectionsPerDevice: b.connections_per_device,
   };
 }
 

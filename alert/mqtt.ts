@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import mqtt from 'mqtt';
 import { GruardError, messageOf } from '../core/errors.js';
 import type { Notification } from './notification.js';
@@ -23,7 +22,7 @@ export class MqttSink implements AlertSink {
     if (!/^mqtts?:\/\//.test(settings.url)) throw new GruardError('CONFIG_INVALID', `alerts sink ${settings.name}: url: expected mqtt://HOST:PORT or mqtts://HOST:PORT`);
     this.#client = mqtt.connect(settings.url, {
       clientId: settings.clientId, username: settings.username, password: settings.password,
-      ca: settings.caFile === undefined ? undefined : readFileSync(settings.caFile),
+      ...settings.tls,
       // What the broker has not taken is kept by the caller, so the client itself remembers nothing.
       queueQoSZero: false, reconnectPeriod: 1_000, connectTimeout: settings.timeoutMs,
     });

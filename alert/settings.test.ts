@@ -49,6 +49,19 @@ describe('settings of sinks', () => {
     writeFileSync(join(dir, 'secret'), 's3cret\n');
     expect(readSinks([{ kind: 'webhook', url: 'https://x', secret_file: join(dir, 'secret') }])).toMatchObject([{ secret: 's3cret' }]);
     expect(() => readSinks([{ kind: 'webhook', url: 'https://x', secret_file: join(dir, 'none') }])).toThrow(expect.objectContaining({ code: 'CONFIG_UNREADABLE' }));
+    writeFileSync(join(dir, 'empty'), '\n');
+    expect(refused({ kind: 'webhook', url: 'https://x', secret_file: join(dir, 'empty') })).toContain('alerts.sinks[0].secret_file: expected a file that is not empty');
+    expect(refused({ kind: 'mqtt', url: 'mqtts://x', cert_file: join(dir, 'none') })).toContain('alerts.sinks[0].cert_file');
     rmSync(dir, { recursive: true });
+  });
+
+  test('a header that fetch would refuse is refused at the start, by its name: what fetch says of it holds the value', () => {
+    for (const value of ['Bearer S3CRET\nx', 'S3CRET\0', 'S3CRET\u2192']) {
+      const message = refused({ kind: 'webhook', url: 'https://x', headers: { authorization: value } });
+      expect(message).toContain('alerts.sinks[0].headers.authorization');
+      expect(message).not.toContain('S3CRET');
+    }
+    expect(refused({ kind: 'alertmanager', url: 'https://x', headers: { 'a b': 'x' } })).toContain('"a b"');
+    expect(refused({ kind: 'alertmanager', url: 'https://x', headers: { 'X-Scope': 'Bearer abc.def~+/=' } })).toBe('accepted');
   });
 });

@@ -32,7 +32,7 @@ export interface MqttSinkSettings extends CommonSettings {
   username?: string;
   password?: string;
   clientId?: string;
-  caFile?: string;
+  tls: { ca?: Buffer; cert?: Buffer; key?: Buffer };
   topicPrefix: string;
   homeAssistant: boolean;
   timeoutMs: number;
@@ -68,7 +68,7 @@ const KINDS: readonly (AnomalyKind | VerdictKind)[] = [
 const COMMON = ['name', 'kind', 'min_severity', 'devices', 'exclude_devices', 'metrics', 'kinds', 'changes', 'update_interval_ms', 'cooldown_ms', 'max_per_minute'];
 const OWN: Record<SinkSettings['kind'], readonly string[]> = {
   webhook: ['url', 'secret', 'secret_file', 'headers', 'template', 'timeout_ms'],
-  mqtt: ['url', 'username', 'password', 'password_file', 'client_id', 'ca_file', 'topic_prefix', 'home_assistant', 'timeout_ms'],
+  mqtt: ['url', 'username', 'password', 'password_file', 'client_id', 'ca_file', 'cert_file', 'key_file', 'topic_prefix', 'home_assistant', 'timeout_ms'],
   alertmanager: ['url', 'headers', 'labels', 'timeout_ms'],
   kafka: ['brokers', 'topic', 'client_id', 'tls', 'ca_file', 'cert_file', 'key_file', 'sasl', 'username', 'password', 'password_file', 'timeout_ms'],
   log: [],
@@ -113,17 +113,17 @@ function readSink(fields: Fields): SinkSettings {
       const template = fields.json('template');
       const unknown = unknownFields(template ?? null, Object.keys(bodyOf(testNotification(0))));
       if (unknown.length > 0) throw fields.wrong('template', `fields of a notification (docs/alerts.md); there is no {{${unknown[0]}}}`);
-      return { ...common, kind, url, secret: fields.secret('secret'), headers: fields.record('headers'), template, timeoutMs };
+      return { ...common, kind, url, secret: fields.secret('secret'), headers: fields.headers('headers'), template, timeoutMs };
     }
     case 'mqtt':
       return {
         ...common, kind, url: fields.required('url'), username: fields.text('username'), password: fields.secret('password'), clientId: fields.text('client_id'),
-        caFile: fields.text('ca_file'), topicPrefix: topicPrefix(fields), homeAssistant: fields.flag('home_assistant') ?? false, timeoutMs,
+        tls: { ca: fields.file('ca_file'), cert: fields.file('cert_file'), key: fields.file('key_file') }, topicPrefix: topicPrefix(fields), homeAssistant: fields.flag('home_assistant') ?? false, timeoutMs,
       };
     case 'alertmanager': {
       const url = fields.required('url');
       httpAddress(url, fields.at('url'));
-      return { ...common, kind, url, headers: fields.record('headers'), labels: fields.record('labels'), timeoutMs };
+      return { ...common, kind, url, headers: fields.headers('headers'), labels: fields.record('labels'), timeoutMs };
     }
     case 'kafka':
       return { ...common, kind, connection: kafkaConnection(fields), topic: kafkaTopic(fields), timeoutMs };
@@ -201,11 +201,25 @@ class Fields {
   secret(key: string): string | undefined {
     const file = this.text(`${key}_file`);
     if (file === undefined) return this.text(key);
+    let secret: string;
     try {
-      return readFileSync(file, 'utf8').trim();
+      secret = readFileSync(file, 'utf8').trim();
     } catch (error) {
       throw new GruardError('CONFIG_UNREADABLE', `${this.at(`${key}_file`)}: ${messageOf(error)}`, { cause: error });
     }
+    // What it guards would be signed with nothing, or open.
+    if (secret === '') throw this.wrong(`${key}_file`, 'a file that is not empty');
+    return secret;
+  }
+
+  /** Checked here: what `fetch` says of a header that it refuses holds the value, which may be a token. */
+  headers(key: string): Record<string, string> {
+    const headers = this.record(key);
+    for (const [name, value] of Object.entries(headers)) {
+      if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) throw this.wrong(key, `names of headers, and ${JSON.stringify(name)} is none`);
+      if (!/^[\t\u0020-\u007e\u00a0-\u00ff]*$/.test(value)) throw this.wrong(`${key}.${name}`, 'one line of text (latin1)');
+    }
+    return headers;
   }
 
   /** The bytes of the file that the setting names. */

@@ -104,7 +104,7 @@ function hostName(header: string): string {
 
 /**
  * Throws where a browser is being used against its user. A name that a stranger points at 127.0.0.1 (DNS rebinding) shows in the Host header;
- * another site's page that sends to gruard shows in Origin. Programs send no Origin and are not concerned.
+ * another site's page that sends to gruard shows in Origin, one that loads from it in Sec-Fetch-Site. Programs send neither and are not concerned.
  */
 export function guardBrowsers(request: FastifyRequest, options: ResolvedOptions): void {
   const host = request.headers.host ?? '';
@@ -113,6 +113,11 @@ export function guardBrowsers(request: FastifyRequest, options: ResolvedOptions)
     if (!isLoopback(name) && !options.allowedHosts.some((allowed) => allowed.toLowerCase() === name)) {
       throw new GruardError('HOST_REFUSED', `gruard is not known as ${JSON.stringify(name)}.`);
     }
+  }
+  // An image or a script of another page cannot read the answer, but it can have an export made, or hold streams open. A link to here is followed.
+  const { 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'sec-fetch-dest': dest } = request.headers;
+  if ((site === 'cross-site' || site === 'same-site') && !(mode === 'navigate' && dest === 'document')) {
+    throw new GruardError('ORIGIN_REFUSED', 'A page of another site may not load anything from gruard.');
   }
   const { origin } = request.headers;
   if (origin === undefined || request.method === 'GET' || request.method === 'HEAD') return;

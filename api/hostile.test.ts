@@ -1,11 +1,11 @@
-import { createConnection } from 'node:net';
+import { createConnection, type Socket } from 'node:net';
 import fc from 'fast-check';
 import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeService } from '../test/browser/fake-service.js';
 import { buildServer, listen } from './server.js';
 
-const OPTIONS = { host: '127.0.0.1', port: 0, payloadBytes: 4096, requestsPerSecond: 1_000_000, requestTimeoutMs: 2000 };
+const OPTIONS = { host: '127.0.0.1', port: 0, payloadBytes: 4096, requestsPerSecond: 1_000_000, requestTimeoutMs: 2000, idleMs: 2500 };
 let server: FastifyInstance;
 let port: number;
 const faults: unknown[] = [];
@@ -71,4 +71,35 @@ describe('hostile requests', () => {
     expect((await fetch(`http://127.0.0.1:${port}/v1/health`)).status).toBe(200);
     expect(faults).toEqual([]);
   }, 60_000);
+
+  it('whose answer nobody reads end too; a stream, on which something is sent, does not', async () => {
+    const theirs = new Promise<Socket>((resolve) => { server.server.once('connection', resolve); });
+    const deaf = createConnection({ port, host: '127.0.0.1' });
+    deaf.on('error', () => undefined).pause();
+    deaf.write('GET /docs/static/swagger-ui-bundle.js HTTP/1.1\r\nhost: localhost\r\n\r\n'.repeat(20));
+    const socket = await theirs;
+    const stream = await fetch(`http://127.0.0.1:${port}/v1/stream`);
+    const reader = stream.body!.getReader();
+    const until = performance.now() + 3000;
+    while (performance.now() < until) expect((await reader.read()).done).toBe(false);
+    await reader.cancel();
+    await expect.poll(() => socket.destroyed, { timeout: 10_000 }).toBe(true);
+    deaf.destroy();
+  }, 20_000);
+
+  it('that come too slowly are counted', async () => {
+    const slow = createConnection({ port, host: '127.0.0.1' });
+    slow.resume().on('error', () => undefined);
+    slow.write('GET / HTTP/1.1\r\nhost: localhost\r\n');
+    const drip = setInterval(() => slow.write('x: y\r\n'), 200);
+    await new Promise((resolve) => { slow.once('close', resolve); });
+    clearInterval(drip);
+    expect(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()).toMatch(/gruard_api_refused_total\{code="request_timeout"\} [1-9]/);
+  }, 20_000);
+
+  it('of a page of another site load nothing, though they could not read it; a link to here is followed', async () => {
+    const from = async (site: string, mode: string, dest: string): Promise<number> => (await server.inject({ method: 'GET', url: '/v1/overview', headers: { host: 'localhost', 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'sec-fetch-dest': dest } })).statusCode;
+    for (const [site, mode, dest] of [['cross-site', 'no-cors', 'image'], ['cross-site', 'cors', 'empty'], ['same-site', 'no-cors', 'script'], ['cross-site', 'navigate', 'iframe']]) expect(await from(site, mode, dest), `${site} ${mode} ${dest}`).toBe(403);
+    for (const [site, mode, dest] of [['same-origin', 'cors', 'empty'], ['none', 'navigate', 'document'], ['cross-site', 'navigate', 'document']]) expect(await from(site, mode, dest), `${site} ${mode} ${dest}`).toBe(200);
+  });
 });

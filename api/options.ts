@@ -32,6 +32,8 @@ export interface ApiOptions {
   payloadBytes?: number;
   /** Time a client has to send a whole request. */
   requestTimeoutMs?: number;
+  /** Time without a byte in either direction after which a connection is closed: one that asks and does not read. */
+  idleMs?: number;
   /** Open connections at the most. */
   connections?: number;
   /** Where the built page lies. */
@@ -65,6 +67,7 @@ export function resolveOptions(options: ApiOptions): ResolvedOptions {
     requestsPerSecond: 2000,
     payloadBytes: DEFAULT_LIMITS.payloadBytes,
     requestTimeoutMs: 30_000,
+    idleMs: 120_000,
     connections: 4096,
     pageDir: shippedFile('dist/page'),
     clock: systemClock,

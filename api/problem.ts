@@ -50,12 +50,13 @@ export function sendProblem(thrown: unknown, _request: FastifyRequest, reply: Fa
   return reply.code(body.status).type('application/problem+json').send(JSON.stringify(body));
 }
 
-/** What is not HTTP, or does not come in time, never becomes a request: answered on the bare socket, which is then closed. */
-export function endWithProblem(error: NodeJS.ErrnoException, socket: Socket): void {
+/** What is not HTTP, or does not come in time, never becomes a request: answered on the bare socket, which is then closed. Returns the code. */
+export function endWithProblem(error: NodeJS.ErrnoException, socket: Socket): ErrorCode {
+  const body = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? problem('REQUEST_TIMEOUT', 'The request did not come in time.') : problem('REQUEST_INVALID', 'This is not a valid HTTP request.');
   if (error.code !== 'ECONNRESET' && socket.writable) {
-    const body = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? problem('REQUEST_TIMEOUT', 'The request did not come in time.') : problem('REQUEST_INVALID', 'This is not a valid HTTP request.');
     const text = JSON.stringify(body);
     socket.write(`HTTP/1.1 ${body.status} ${body.title}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`);
   }
   socket.destroy();
+  return body.code;
 }

@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import type { FastifyInstance } from 'fastify';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { GruardError } from '../core/errors.js';
 import { FakeService } from '../test/browser/fake-service.js';
 import type { ApiOptions } from './options.js';
@@ -82,10 +82,17 @@ describe('limits', () => {
     expect((await series(0)).json()).toMatchObject({ code: 'QUERY_TOO_WIDE' });
     expect((await get(`/v1/anomalies?start=0&end=${NOW}`)).json()).toMatchObject({ code: 'QUERY_TOO_WIDE' });
     expect((await get(`/v1/export?start=0&end=${NOW}`)).json()).toMatchObject({ code: 'QUERY_TOO_WIDE' });
+    // An open start is no way around it, and neither is an export without one.
+    const asked = vi.spyOn(service.results, 'queryEvents');
+    await get(`/v1/anomalies?end=${NOW}`);
+    expect(asked).toHaveBeenLastCalledWith(expect.objectContaining({ startMs: NOW - 2 * day, endMs: NOW }));
+    await get('/v1/anomalies');
+    expect(asked).toHaveBeenLastCalledWith(expect.objectContaining({ startMs: undefined, endMs: undefined }));
     expect((await get('/v1/nothing')).statusCode).toBe(404);
     const metrics = (await get('/metrics')).body;
     expect(metrics).toContain('gruard_api_refused_total{code="query_too_wide"} 4');
     expect(metrics).toContain('gruard_api_refused_total{code="not_found"} 1');
+    expect(metrics).toContain('gruard_api_refused_total{code="too_many_streams"} 0');
   });
 });
 

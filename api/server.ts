@@ -33,10 +33,9 @@ const PAGE_POLICY = {
 /** The API and the page over a running gruard; not yet listening. */
 export function buildServer(service: GruardService, given: ApiOptions): FastifyInstance {
   const options = resolveOptions(given);
-  const server = createServer(options);
-  const tokens = new TokenCheck(options);
-
   const refusals = new Refusals();
+  const server = createServer(options, refusals);
+  const tokens = new TokenCheck(options);
 
   server.setErrorHandler((error, request, reply) => {
     refusals.count(problemOf(error).code);
@@ -109,16 +108,17 @@ export async function listen(server: FastifyInstance, options: Pick<ApiOptions, 
   return { port: (server.server.address() as { port: number }).port };
 }
 
-function createServer(options: ResolvedOptions): FastifyInstance {
+function createServer(options: ResolvedOptions, refusals: Refusals): FastifyInstance {
   const settings: FastifyServerOptions = {
     bodyLimit: options.payloadBytes,
     requestTimeout: options.requestTimeoutMs,
+    connectionTimeout: options.idleMs,
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 4096 },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true, allErrors: false } },
     // A path that is not valid percent-encoding never reaches a route.
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
-    clientErrorHandler: (error, socket) => endWithProblem(error, socket),
+    clientErrorHandler: (error, socket) => refusals.count(endWithProblem(error, socket)),
   };
   const http = { maxHeaderSize: 16_384, headersTimeout: Math.min(10_000, options.requestTimeoutMs), connectionsCheckingInterval: 2000 };
   // One type for both: what differs between an http and an https server is below the routes.

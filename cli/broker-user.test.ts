@@ -11,7 +11,7 @@ let config: string;
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'gruard-users-'));
   config = join(dir, 'gruard.yaml');
-  writeFileSync(config, JSON.stringify({ broker: { users_file: join(dir, 'users.json') } }));
+  writeFileSync(config, JSON.stringify({ data_dir: join(dir, 'data'), broker: { users_file: join(dir, 'users.json') } }));
   for (const stream of [process.stdout, process.stderr]) vi.spyOn(stream, 'write').mockReturnValue(true);
 });
 afterEach(() => { vi.restoreAllMocks(); });
@@ -24,7 +24,8 @@ it('commands at once do not undo each other, and leave nothing but the file', as
   expect(names()).toEqual(all);
   await Promise.all(all.slice(0, 6).map((name) => removeUser(name, { config })));
   expect(names()).toEqual(all.slice(6));
-  expect(readdirSync(dir).sort()).toEqual(['gruard.yaml', 'users.json']);
+  expect(readdirSync(dir).sort()).toEqual(['data', 'gruard.yaml', 'users.json']);
+  expect(readFileSync(join(dir, 'data', 'audit.log'), 'utf8').trimEnd().split('\n')).toHaveLength(18);
 });
 
 it('a command that is refused changes nothing and lets the next one in', async () => {
@@ -33,4 +34,5 @@ it('a command that is refused changes nothing and lets the next one in', async (
   await expect(addUser('c', { config, publish: ['a/#/b'], subscribe: [] })).rejects.toMatchObject({ code: 'USAGE' });
   await removeUser('a', { config });
   expect(names()).toEqual([]);
+  expect(readFileSync(join(dir, 'data', 'audit.log'), 'utf8').trimEnd().split('\n').map((line) => (JSON.parse(line) as { action: string }).action)).toEqual(['broker-user add a', 'broker-user remove a']);
 });

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import type { Config } from '../config/schema.js';
 import { GruardError, messageOf } from '../core/errors.js';
@@ -7,6 +8,7 @@ import { hashPassword, isFilter, isUserName, parseUsers, type BrokerUser } from 
 import { readWhole, replaceFile } from '../store/disk/disk.js';
 import { RealDisk } from '../store/disk/real.js';
 import { withFileLock } from '../store/file-lock.js';
+import { audit } from './audit.js';
 import { configOf, type CommonOptions } from './options.js';
 import { plain, table } from './text.js';
 
@@ -19,7 +21,8 @@ export interface BrokerUserOptions extends CommonOptions {
 
 /** `gruard broker-user add`: replaces a user of the same name. A password that gruard makes is shown once, on stdout. */
 export async function addUser(name: string, options: BrokerUserOptions): Promise<void> {
-  const path = usersFileOf(configOf(options));
+  const config = configOf(options);
+  const path = usersFileOf(config);
   if (!isUserName(name)) throw new GruardError('USAGE', 'a user\'s name is 1 to 256 characters without /, + and #');
   const publish = options.publish.length > 0 ? options.publish : ['%u/#'];
   const wrong = [...publish, ...options.subscribe].find((filter) => !isFilter(filter));
@@ -28,17 +31,21 @@ export async function addUser(name: string, options: BrokerUserOptions): Promise
   const password = chosen ?? randomBytes(32).toString('base64url');
   const user: BrokerUser = { name, password: await hashPassword(password, chosen === undefined ? 'generated' : 'chosen'), publish, subscribe: options.subscribe, devices: options.gateway ? 'any' : 'own' };
   await change(path, (users) => [...users.filter((other) => other.name !== name), user]);
+  await mkdir(config.data_dir, { recursive: true, mode: 0o700 });
+  await audit(config.data_dir, `broker-user add ${name}`);
   if (chosen === undefined) process.stdout.write(`${password}\n`);
   process.stderr.write(`${plain(name)} may publish to ${plain(publish.join(', '))}. A running gruard takes it within a second or two.\n`);
 }
 
 export async function removeUser(name: string, options: CommonOptions): Promise<void> {
-  const path = usersFileOf(configOf(options));
-  await change(path, (users) => {
+  const config = configOf(options);
+  await change(usersFileOf(config), (users) => {
     const left = users.filter((user) => user.name !== name);
     if (left.length === users.length) throw new GruardError('USAGE', `there is no user ${JSON.stringify(name)}`);
     return left;
   });
+  await mkdir(config.data_dir, { recursive: true, mode: 0o700 });
+  await audit(config.data_dir, `broker-user remove ${name}`);
   process.stdout.write(`${plain(name)} is removed; a running gruard cuts its connections within a second or two\n`);
 }
 

@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
 import { exampleYaml } from '../config/example.js';
-import { printable } from '../config/load.js';
+import { printable } from '../config/printable.js';
 import { configOf, type CommonOptions } from './options.js';
 
 export interface ConfigOptions extends CommonOptions {

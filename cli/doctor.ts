@@ -63,7 +63,7 @@ async function examine(config: Config): Promise<Finding[]> {
 async function dataDirectory(config: Config): Promise<Finding> {
   const check = 'data directory';
   try {
-    await mkdir(config.data_dir, { recursive: true });
+    await mkdir(config.data_dir, { recursive: true, mode: 0o700 });
     await access(config.data_dir, constants.W_OK);
     const { bavail, bsize } = await statfs(config.data_dir);
     const free = bavail * bsize;

@@ -18,12 +18,18 @@ import type { ExportOptions, StoreOptions } from './store.js';
 import type { TokenOptions } from './token.js';
 import { trainCommand } from './train.js';
 
+const FOR_OTHERS = new Set(['export', 'backtest', 'train']);
+
 /** Each command's code is loaded when it is run: `gruard --help` starts none of the engine. */
 function program(): Command {
   const gruard = new Command('gruard')
     .description('Streaming anomaly detection for IoT fleets.')
     .version(VERSION)
     .exitOverride()
+    .hook('preAction', (_program, command) => {
+      // What a command leaves behind (readings, state, users) is for its owner alone, also what DuckDB writes; the exceptions write a file that somebody asked for.
+      if (!FOR_OTHERS.has(command.name())) process.umask(0o077);
+    })
     .showHelpAfterError('(add --help for what can be given)');
 
   withConfig(gruard.command('start').description('run the server: sources, detector, API and page'))

@@ -31,7 +31,7 @@ export async function useModel(file: string, options: CommonOptions): Promise<vo
   const config = configOf(options);
   await readServingWeights(file, wantedOf(config));
   const path = ownWeightsPath(config);
-  await mkdir(config.data_dir, { recursive: true });
+  await mkdir(config.data_dir, { recursive: true, mode: 0o700 });
   await copyFile(file, `${path}.new`);
   await rename(`${path}.new`, path);
   process.stdout.write(`${path}: in force from the next start on${config.model.weights === '' ? '' : ', once model.weights is no longer set'}; states of the network before begin afresh\n`);

@@ -1,7 +1,7 @@
-import { GruardError, messageOf } from '../core/errors.js';
+import { GruardError } from '../core/errors.js';
 import { SCOPES, type Scope } from '../core/token.js';
-import { AuditLog } from '../store/audit.js';
 import { createToken, isScope, readTokens, revokeToken } from '../store/tokens.js';
+import { audit } from './audit.js';
 import { configOf, type CommonOptions } from './options.js';
 import { plain, table } from './text.js';
 
@@ -35,10 +35,6 @@ export async function dropToken(name: string, options: TokenOptions): Promise<vo
   await revokeToken(dataDir, name);
   await audit(dataDir, `token revoke ${name}`);
   process.stdout.write(`${plain(name)} is revoked; a running gruard refuses it within a second or two\n`);
-}
-
-function audit(dataDir: string, action: string): Promise<void> {
-  return new AuditLog(dataDir, (thrown) => process.stderr.write(`gruard: audit.log: ${messageOf(thrown)}\n`)).write({ by: 'command line', action });
 }
 
 function scopesOf(text: string): Scope[] {

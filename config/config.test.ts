@@ -1,11 +1,13 @@
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { parse } from 'yaml';
 import { describe, expect, it } from 'vitest';
 import { shippedFile } from '../core/paths.js';
 import { exampleYaml } from './example.js';
-import { loadConfig, printable } from './load.js';
+import { loadConfig } from './load.js';
+import { printable } from './printable.js';
 import { configSchema } from './schema.js';
 import { environmentName, settingsOf } from './walk.js';
 
@@ -15,6 +17,15 @@ const file = (name: string, text: string): string => {
   writeFileSync(path, text);
   return path;
 };
+
+function catchError(run: () => unknown): unknown {
+  try {
+    run();
+  } catch (thrown) {
+    return thrown;
+  }
+  throw new Error('nothing was thrown');
+}
 
 describe('configuration', () => {
   it('is complete without any file', () => {
@@ -49,6 +60,50 @@ describe('configuration', () => {
     expect(config.mqtt.password).toBe('s3cret');
     expect(JSON.stringify(printable(config))).not.toMatch(/s3cret|tok3n/);
     expect(() => loadConfig({ environment: { GRUARD_MQTT_PASSWORD_FILE: join(dir, 'missing') } })).toThrow(/mqtt\.password_file/);
+  });
+
+  it('never prints what is secret in a sink or an address, nor a field that it does not know', () => {
+    const path = file('sinks.yaml', `
+mqtt: { url: "mqtts://user:S3CRET@broker:8883" }
+store: { influxdb: { url: "http://user:S3CRET@influx:8086/base?token=S3CRET" } }
+alerts:
+  sinks:
+    - { kind: webhook, name: chat, min_severity: warning, url: "https://hooks.example.com/T0/S3CRET?k=S3CRET", secret: S3CRET, headers: { authorization: S3CRET }, template: { routing_key: S3CRET } }
+    - { kind: mqtt, url: "mqtt://u:S3CRET@home", password: S3CRET, pasword: S3CRET }
+    - { kind: alertmanager, url: "S3CRET@x" }
+    - { kind: kafka, brokers: ["a:9092"], sasl: plain, username: u, password: S3CRET }
+`);
+    const printed = printable(loadConfig({ file: path, environment: {} }));
+    expect(JSON.stringify(printed)).not.toContain('S3CRET');
+    expect(printed).toMatchObject({
+      mqtt: { url: 'mqtts://********@broker:8883' }, store: { influxdb: { url: 'http://********@influx:8086/base?********' } },
+      alerts: { sinks: [
+        { kind: 'webhook', name: 'chat', min_severity: 'warning', url: 'https://hooks.example.com/********', secret: '********' },
+        { kind: 'mqtt', url: 'mqtt://********@home', pasword: '********' }, { url: '********' }, { brokers: ['a:9092'], username: 'u', password: '********' },
+      ] },
+    });
+    expect(printable(loadConfig({ environment: { GRUARD_MQTT_URL: 'mqtt://broker' } }))).toMatchObject({ mqtt: { url: 'mqtt://broker' }, store: { influxdb: { url: 'http://127.0.0.1:8086' } } });
+  });
+
+  it('takes bytes and sets of YAML for no settings', () => {
+    for (const text of ['!!binary x\n', '!!binary ""\n', 'api: !!binary ""\n', 'api: !!set { a }\n', 'api: !!timestamp 2026-01-01\n']) {
+      expect(() => loadConfig({ file: file('tags.yaml', text), environment: {} }), text).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }) as Error);
+    }
+  });
+
+  it('says where a file is not YAML, and nothing of what stands there', () => {
+    for (const text of ['api: { token: "S3CRET" x }\n', 'api: { token: S3CRET }\napi: {}\n', 'api: { token: *S3CRET }\n', 'api: { token: !!S3CRET x\n', 'api:\n  token: "S3CRET\n', 'api: { token: @S3CRET }\n', 'a: |\n S3CRET\nS3CRET\n']) {
+      const refused = catchError(() => loadConfig({ file: file('bad.yaml', text), environment: {} }));
+      expect(refused).toMatchObject({ code: 'CONFIG_UNREADABLE' });
+      expect(inspect(refused, { depth: 9 })).not.toContain('S3CRET');
+    }
+    expect(() => loadConfig({ file: file('bad.yaml', 'api: {}\napi: {}\n'), environment: {} })).toThrow(/duplicate key at line 2, column 1/);
+  });
+
+  it('takes an empty file of a secret for a mistake, and not for "no secret"', () => {
+    const empty = file('empty', '\n');
+    expect(() => loadConfig({ environment: { GRUARD_API_TOKEN_FILE: empty } })).toThrow(/api\.token_file: .* is empty/);
+    expect(() => loadConfig({ environment: { GRUARD_BROKER_PASSWORD_FILE: empty } })).toThrow(/broker\.password_file/);
   });
 
   it('gives each setting an environment name of its own', () => {

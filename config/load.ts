@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { Value } from 'typebox/value';
-import { parse } from 'yaml';
+import { parse, YAMLParseError } from 'yaml';
 import { GruardError, messageOf } from '../core/errors.js';
 import { configSchema, type Config } from './schema.js';
-import { environmentName, expectation, settingsOf, type Setting, type SettingSchema } from './walk.js';
+import { assign, environmentName, expectation, lookUp, settingsOf, type Setting, type SettingSchema } from './walk.js';
 
 const SETTINGS = settingsOf(configSchema);
 
@@ -29,15 +29,6 @@ export function loadConfig(sources: ConfigSources): Config {
   return withSecrets(validate(given, sources.file ?? 'the environment'));
 }
 
-/** The configuration with secrets masked: what may be printed. */
-export function printable(config: Config): unknown {
-  const copy = structuredClone(config) as Record<string, unknown>;
-  for (const { path, schema } of SETTINGS) {
-    if (schema.secret && lookUp(copy, path) !== '') assign(copy, path, '********');
-  }
-  return copy;
-}
-
 function readFile(path: string): Record<string, unknown> {
   let text: string;
   try {
@@ -48,13 +39,21 @@ function readFile(path: string): Record<string, unknown> {
   let parsed: unknown;
   try {
     // Aliases are bounded by the parser: a "billion laughs" file is an error, not a full memory.
-    parsed = parse(text, { maxAliasCount: 100, logLevel: 'error' });
+    // Settings are plain values: `!!binary`, `!!set` and the like would be objects that pass for mappings.
+    parsed = parse(text, { maxAliasCount: 100, logLevel: 'error', resolveKnownTags: false });
   } catch (thrown) {
-    throw new GruardError('CONFIG_UNREADABLE', `${path}: ${messageOf(thrown)}`);
+    // Without `cause`, and not in the parser's own words: they show the line, which may hold a secret.
+    throw new GruardError('CONFIG_UNREADABLE', `${path}: ${yamlProblem(thrown)}`);
   }
   if (parsed === null || parsed === undefined) return {};
   if (typeof parsed !== 'object' || Array.isArray(parsed)) throw new GruardError('CONFIG_INVALID', `${path}: a mapping of settings is expected`);
   return parsed as Record<string, unknown>;
+}
+
+function yamlProblem(thrown: unknown): string {
+  if (!(thrown instanceof YAMLParseError)) return 'an alias that cannot be resolved, or far too many of them';
+  const [at] = thrown.linePos ?? [];
+  return `${thrown.code.toLowerCase().replaceAll('_', ' ')}${at === undefined ? '' : ` at line ${at.line}, column ${at.col}`}`;
 }
 
 function validate(given: Record<string, unknown>, origin: string): Config {
@@ -117,25 +116,15 @@ function withSecrets(config: Config): Config {
     const twin = [...path.slice(0, -1), `${path[path.length - 1]}_file`];
     const file = lookUp(tree, twin);
     if (typeof file !== 'string' || file === '') continue;
+    let secret: string;
     try {
-      assign(tree, path, readFileSync(file, 'utf8').replace(/\r?\n$/, ''));
+      secret = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
     } catch (thrown) {
       throw new GruardError('CONFIG_UNREADABLE', `${twin.join('.')}: ${messageOf(thrown)}`);
     }
+    // Whoever names a file wants what it guards to be guarded: an empty one must not mean "none needed".
+    if (secret === '') throw new GruardError('CONFIG_INVALID', `${twin.join('.')}: ${file} is empty`);
+    assign(tree, path, secret);
   }
   return config;
-}
-
-function lookUp(tree: Record<string, unknown>, path: string[]): unknown {
-  return path.reduce<unknown>((node, key) => (node as Record<string, unknown> | undefined)?.[key], tree);
-}
-
-function assign(tree: Record<string, unknown>, path: string[], value: unknown): void {
-  let node = tree;
-  for (const key of path.slice(0, -1)) {
-    // A section that the file sets to null ("api:" with nothing below) counts as left out.
-    if (typeof node[key] !== 'object' || node[key] === null) node[key] = {};
-    node = node[key] as Record<string, unknown>;
-  }
-  node[path[path.length - 1]] = value;
 }

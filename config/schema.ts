@@ -26,6 +26,12 @@ const port = (fallback: number, description: string) => integer(fallback, descri
 const DAY_MS = 86_400_000;
 const MIB = 1_048_576;
 
+/** Of an alert sink; `url` is printed without what may be secret in it, everything else (secrets, headers, templates) is masked. */
+const PRINTED_SINK_FIELDS = [
+  'name', 'kind', 'min_severity', 'devices', 'exclude_devices', 'metrics', 'kinds', 'changes', 'update_interval_ms', 'cooldown_ms', 'max_per_minute', 'timeout_ms',
+  'secret_file', 'username', 'password_file', 'client_id', 'ca_file', 'cert_file', 'key_file', 'topic_prefix', 'home_assistant', 'labels', 'brokers', 'topic', 'tls', 'sasl',
+];
+
 const topicRule = Type.Object({
   topic: Type.String({ description: 'Topic filter; a level may be text, `+`, `{device}`, `{metric}` or `{anything}`, which becomes a tag; `#` may end it.' }),
   device: Type.Optional(Type.String({ description: 'One device for all that matches.' })),
@@ -89,10 +95,11 @@ export const configSchema = Type.Object({
     tls_cert_file: text('', 'Certificate of the broker (PEM, with its chain); empty: plain MQTT.'),
     tls_key_file: text('', 'Key of that certificate (PEM).'),
     clients: integer(10_000, 'Connected clients at the most.', 1, 1_000_000),
+    connections_per_device: integer(20, 'Connections of a user of the users file who is one device, at the most.', 1, 1_000_000),
   }),
 
   mqtt: section('Your own MQTT broker.', {
-    url: text('', 'mqtt://, mqtts://, ws:// or wss:// address; empty: not used.'),
+    url: text('', 'mqtt://, mqtts://, ws:// or wss:// address; empty: not used.', { address: true }),
     topics: texts(['#'], 'Topic filters to subscribe to.'),
     version: choice(['3.1.1', '5'], '3.1.1', 'Protocol version.'),
     qos: Type.Union([Type.Literal(0), Type.Literal(1)], { default: 1, description: 'Quality of service of the subscription; 1 loses nothing.' }),
@@ -186,7 +193,7 @@ export const configSchema = Type.Object({
     retention_days: Type.Number({ default: 90, minimum: 0, description: 'Age at which readings and resolved events are removed; 0: never.' }),
     memory_bytes: integer(128 * MIB, 'Memory that the embedded store may use. It fills with what was written and read last; what does not fit is read from the file.', 64 * MIB, 1_000_000 * MIB),
     influxdb: section('InfluxDB 1.8, or 2.x and 3 through their v1 endpoints.', {
-      url: text('http://127.0.0.1:8086', 'Address.'),
+      url: text('http://127.0.0.1:8086', 'Address.', { address: true }),
       database: text('gruard', 'Database (2.x: mapped bucket).'),
       username: text('', 'User (1.x).'),
       password: secret('Password (1.x).'),
@@ -197,7 +204,7 @@ export const configSchema = Type.Object({
   }),
 
   alerts: section('Who is told.', {
-    sinks: Type.Array(Type.Record(Type.String(), Type.Unknown()), { default: [], description: 'Sinks with their routing; docs/alerts.md lists the fields of each kind.', maxItems: 100 }),
+    sinks: Type.Array(Type.Record(Type.String(), Type.Unknown()), { default: [], description: 'Sinks with their routing; docs/alerts.md lists the fields of each kind.', maxItems: 100, printedFields: PRINTED_SINK_FIELDS }),
   }),
 
   log: section('The log, on stderr.', {

@@ -10,6 +10,10 @@ export interface SettingSchema {
   minimum?: number;
   maximum?: number;
   secret?: boolean;
+  /** An address, which may hold a user and a password. */
+  address?: boolean;
+  /** Of the items of a list that has no schema of its own: the fields that may be printed. */
+  printedFields?: readonly string[];
   properties?: Record<string, SettingSchema>;
 }
 
@@ -39,4 +43,18 @@ export function expectation(schema: SettingSchema): string {
     return `${schema.type} ${schema.minimum}..${schema.maximum}`;
   }
   return schema.type ?? 'value';
+}
+
+export function lookUp(tree: Record<string, unknown>, path: string[]): unknown {
+  return path.reduce<unknown>((node, key) => (node as Record<string, unknown> | undefined)?.[key], tree);
+}
+
+export function assign(tree: Record<string, unknown>, path: string[], value: unknown): void {
+  let node = tree;
+  for (const key of path.slice(0, -1)) {
+    // A section that the file sets to null ("api:" with nothing below) counts as left out.
+    if (typeof node[key] !== 'object' || node[key] === null) node[key] = {};
+    node = node[key] as Record<string, unknown>;
+  }
+  node[path[path.length - 1]] = value;
 }

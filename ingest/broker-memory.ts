@@ -20,6 +20,7 @@ interface Queued {
 interface Queues {
   outgoingEnqueueCombi(sessions: { clientId: string }[], packet: Queued): Promise<void>;
   outgoingClearMessageId(client: { id: string }, packet: unknown): Promise<Queued | undefined>;
+  outgoingUpdate(client: { id: string }, packet: unknown): Promise<void>;
 }
 
 /**
@@ -58,8 +59,15 @@ export class BrokerMemory {
     const queues = (aedes as unknown as { persistence: Queues }).persistence;
     const enqueue = queues.outgoingEnqueueCombi.bind(queues);
     const clear = queues.outgoingClearMessageId.bind(queues);
+    const update = queues.outgoingUpdate.bind(queues);
     queues.outgoingEnqueueCombi = (sessions, packet) => enqueue(sessions.filter(({ clientId }) => this.#take(clientId, packet)), packet);
+    // Where nothing waits aedes would begin a queue, and keep it for ever: for each client id that acknowledges anything.
+    queues.outgoingUpdate = async (client, packet) => {
+      if (!this.#waiting.has(client.id)) throw new Error('no such packet');
+      await update(client, packet);
+    };
     queues.outgoingClearMessageId = async (client, packet) => {
+      if (!this.#waiting.has(client.id)) return undefined;
       const cleared = await clear(client, packet);
       if (cleared) this.#release(client.id, cleared);
       return cleared;

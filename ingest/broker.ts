@@ -1,13 +1,15 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { timingSafeEqual, createHash } from 'node:crypto';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
-import { Aedes, type AuthenticateError, type Client, type PublishPacket, type Subscription } from 'aedes';
+import { Aedes, type AuthenticateError, type Client, type ConnectPacket, type PublishPacket, type Subscription } from 'aedes';
 import type { Clock } from '../core/clock.js';
 import { GruardError, messageOf } from '../core/errors.js';
 import type { ReadingSink, Source, SourceStatus } from '../core/source.js';
 import type { TlsIdentity } from '../core/tls.js';
 import { admits, BrokerUsers, type Identity } from './acl.js';
 import { BrokerMemory } from './broker-memory.js';
+import { RetainedMessages } from './broker-retained.js';
+import { BrokerSessions } from './broker-sessions.js';
 import type { Named } from './decode/dialect.js';
 import { DEFAULT_INLET_LIMITS, Inlet, type IngestStages, type InletLimits } from './inlet.js';
 import { PacketGuard } from './packet-guard.js';
@@ -27,6 +29,8 @@ export interface BrokerSettings {
   onUsersError?: (thrown: unknown) => void;
   /** Connected clients at the most. */
   clients: number;
+  /** Connections of a user who is one device, at the most. Default 20. */
+  connectionsPerDevice?: number;
 }
 
 type Done = (error?: Error | null) => void;
@@ -39,9 +43,17 @@ interface Held {
 }
 
 const TLS_HANDSHAKE_MS = 10_000;
+const CONNECTIONS_PER_DEVICE = 20;
+
+/** After so long without a byte the system asks whether the other side is still there: a client may go without MQTT's own keep-alive. */
+const TCP_KEEPALIVE_MS = 60_000;
 
 /** A topic with its length, and a packet id. */
 const TOPIC_BYTES = 65_535 + 4;
+/** Of CONNECT: from somebody who is not known yet. */
+const FIRST_PACKET_BYTES = 65_536;
+/** The message that a client leaves for when it is gone is kept as long as it is there. */
+const WILL_BYTES = 16_384;
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 const NOT_AUTHORIZED = 4; // CONNACK return code: bad user name or password (MQTT 3.1.1, 3.2.2.3)
 
@@ -55,12 +67,15 @@ export class BrokerSource implements Source {
   readonly #settings: BrokerSettings;
   readonly #clock: Clock;
   /** Of a whole packet. */
-  readonly #packetBytes: number;
+  readonly #packetBytes: { first: number; other: number };
+  readonly #nameBytes: number;
   readonly #inlet: Inlet<Held>;
   readonly #users: BrokerUsers | undefined;
   readonly #identities = new WeakMap<Client, Identity>();
-  readonly #clients = new Set<Client>();
+  /** Connections by the name of their user, with the hash of the password that let them in. */
+  readonly #connections = new Map<string, Map<Client, string>>();
   readonly #memory: BrokerMemory;
+  readonly #sessions: BrokerSessions;
   readonly #sockets = new Set<Socket>();
   #aedes: Aedes | undefined;
   #server: Server | undefined;
@@ -71,11 +86,13 @@ export class BrokerSource implements Source {
   #tooLarge = 0;
   #forbidden = 0;
 
-  constructor(stages: IngestStages, clock: Clock, settings: BrokerSettings, limits: InletLimits = DEFAULT_INLET_LIMITS, memory = new BrokerMemory()) {
+  constructor(stages: IngestStages, clock: Clock, settings: BrokerSettings, limits: InletLimits = DEFAULT_INLET_LIMITS, memory = new BrokerMemory(), sessions = new BrokerSessions()) {
     this.#memory = memory;
+    this.#sessions = sessions;
     this.#settings = settings;
     this.#clock = clock;
-    this.#packetBytes = stages.limits.payloadBytes + TOPIC_BYTES;
+    this.#packetBytes = { first: FIRST_PACKET_BYTES, other: stages.limits.payloadBytes + TOPIC_BYTES };
+    this.#nameBytes = stages.limits.nameBytes;
     this.#inlet = new Inlet<Held>(this.name, stages, limits, undefined, (held) => held.named);
     this.#users = settings.usersFile === undefined ? undefined : new BrokerUsers(settings.usersFile, settings.onUsersError);
   }
@@ -87,9 +104,13 @@ export class BrokerSource implements Source {
     if (!LOOPBACK.has(host) && !this.#users && !(username && password)) {
       throw new GruardError('BROKER_CREDENTIALS_REQUIRED', `broker.host is ${host}: anybody there could send readings`);
     }
+    // The common user has no limits: half of its credentials, beside a users file, would let in whoever guesses a name.
+    if ((username === undefined) !== (password === undefined)) throw new GruardError('BROKER_CREDENTIALS_REQUIRED', 'of broker.username and broker.password one is set and the other is not');
     const aedes = await Aedes.createBroker({ heartbeatInterval: 60_000, connectTimeout: 10_000, queueLimit: 1000, maxClientsIdLength: 65_535 });
     this.#aedes = aedes;
     this.#memory.guard(aedes);
+    this.#sessions.guard(aedes);
+    new RetainedMessages().guard(aedes);
     aedes.preConnect = (client, packet, callback) => {
       if (this.#users) {
         const identity = { user: packet.username ?? '', client: packet.clientId };
@@ -97,12 +118,12 @@ export class BrokerSource implements Source {
         // A session belongs to its user: another one with the same client id must not come into its subscriptions and what waits for it.
         if (packet.clientId !== '') packet.clientId = `${identity.user}/${packet.clientId}`;
       }
-      this.#admit(callback);
+      this.#admit(packet, callback);
     };
     aedes.authenticate = (client, user, pass, callback) => void this.#authenticate(client, user ?? '', pass?.toString('utf8') ?? '', callback);
     aedes.authorizePublish = (client, packet, done) => this.#publish(client, packet, done);
     aedes.authorizeSubscribe = (client, subscription, callback) => callback(null, this.#maySubscribe(client, subscription) ? subscription : null);
-    aedes.on('clientDisconnect', (client) => this.#clients.delete(client));
+    aedes.authorizeForward = (client, packet) => (this.#mayRead(client, packet.topic) ? packet : null);
     this.#users?.watch(() => this.#cutRemoved());
     const server = tls === undefined ? createServer((socket) => this.#accept(socket)) : createTlsServer({ cert: tls.cert, key: tls.key, handshakeTimeout: TLS_HANDSHAKE_MS }, (socket) => this.#accept(socket));
     server.maxConnections = this.#settings.clients + 200;
@@ -145,8 +166,9 @@ export class BrokerSource implements Source {
     const refused = this.#refusedClients > 0 ? `, ${this.#refusedClients} refused` : '';
     const tooLarge = this.#tooLarge > 0 ? `, ${this.#tooLarge} cut off: a packet was too large (limits.payload_bytes)` : '';
     const forbidden = this.#forbidden > 0 ? `, ${this.#forbidden} cut off: a topic was not theirs (broker.users_file)` : '';
+    const sessions = this.#sessions.refused > 0 ? `, ${this.#sessions.refused} subscriptions or sessions too many` : '';
     const notKept = this.#memory.notKept > 0 ? `, ${this.#memory.notKept} not kept for clients that are away` : '';
-    return { state: this.#state, address: this.url, detail: `${clients} clients${refused}${tooLarge}${forbidden}${notKept}`, received: this.#inlet.received };
+    return { state: this.#state, address: this.url, detail: `${clients} clients${refused}${tooLarge}${forbidden}${sessions}${notKept}`, received: this.#inlet.received };
   }
 
   /** Messages that come from here on are neither taken nor acknowledged: their clients send them again. */
@@ -175,15 +197,17 @@ export class BrokerSource implements Source {
       return;
     }
     this.#sockets.add(socket);
-    socket.setNoDelay(true);
+    socket.setNoDelay(true).setKeepAlive(true, TCP_KEEPALIVE_MS);
     socket.once('close', () => this.#sockets.delete(socket));
     this.#aedes!.handle(new PacketGuard(socket, this.#packetBytes, () => { this.#tooLarge++; }));
   }
 
-  #admit(callback: (error: Error | null, success: boolean) => void): void {
+  #admit({ clientId, will }: ConnectPacket, callback: (error: Error | null, success: boolean) => void): void {
     const full = this.#aedes!.connectedClients >= this.#settings.clients;
-    if (full) this.#refusedClients++;
-    callback(full ? new Error('too many clients (broker.clients)') : null, !full);
+    // With the user's name in front; aedes looks at none but of MQTT 3.1.
+    const tooLong = Buffer.byteLength(clientId) > 2 * this.#nameBytes || (will?.payload.length ?? 0) > WILL_BYTES;
+    if (full || tooLong) this.#refusedClients++;
+    callback(full ? new Error('too many clients (broker.clients)') : tooLong ? new Error('the client id or the will is too long') : null, !full && !tooLong);
   }
 
   async #authenticate(client: Client, user: string, pass: string, callback: (error: AuthenticateError | null, success: boolean) => void): Promise<void> {
@@ -191,13 +215,34 @@ export class BrokerSource implements Source {
     const common = !username && !password ? !this.#users : sameSecret(user, username ?? '') && sameSecret(pass, password ?? '');
     // The common user of the settings has no entry of its own, and no limits.
     if (common) this.#identities.delete(client);
-    if (common || await this.#users?.check(user, pass)) {
-      this.#clients.add(client);
+    if (common || (await this.#users?.check(user, pass) && this.#hasRoom(user, client))) {
+      this.#let(client);
       callback(null, true);
       return;
     }
     this.#refusedClients++;
     callback(Object.assign<Error, { returnCode: number }>(new Error('bad user name or password'), { returnCode: NOT_AUTHORIZED }), false);
+  }
+
+  #let(client: Client): void {
+    if (client.conn.destroyed) return;
+    this.#sessions.open(client);
+    const user = this.#identities.get(client)?.user;
+    if (user !== undefined) this.#connections.set(user, (this.#connections.get(user) ?? new Map<Client, string>()).set(client, this.#users?.get(user)?.password ?? ''));
+    client.conn.once('close', () => {
+      this.#sessions.close(client);
+      if (user === undefined) return;
+      const left = this.#connections.get(user);
+      left?.delete(client);
+      if (left?.size === 0) this.#connections.delete(user);
+    });
+  }
+
+  /** A device that was taken over must not take the places of the others. One that comes back takes its own. */
+  #hasRoom(user: string, client: Client): boolean {
+    if (this.#users?.get(user)?.devices !== 'own') return true;
+    const others = [...this.#connections.get(user)?.keys() ?? []].filter(({ id }) => id !== client.id);
+    return others.length < (this.#settings.connectionsPerDevice ?? CONNECTIONS_PER_DEVICE);
   }
 
   #publish(client: Client | null, packet: PublishPacket, done: Done): void {
@@ -219,17 +264,22 @@ export class BrokerSource implements Source {
     this.#wake();
   }
 
-  #maySubscribe(client: Client, { topic }: Subscription): boolean {
+  #maySubscribe(client: Client, subscription: Subscription): boolean {
+    return this.#mayRead(client, subscription.topic) && this.#sessions.admit(client, subscription);
+  }
+
+  /** Asked for every message again: what waits in a session may be from before the users file changed. */
+  #mayRead(client: Client, topic: string): boolean {
     const identity = this.#identities.get(client);
     if (!identity) return true;
     return this.#users?.get(identity.user)?.subscribe.some((filter) => admits(filter, topic, identity)) ?? false;
   }
 
-  /** Who is no longer in the users file is no longer connected. */
+  /** Who is no longer in the users file, or has another password there, is no longer connected. */
   #cutRemoved(): void {
-    for (const client of this.#clients) {
-      const identity = this.#identities.get(client);
-      if (identity && !this.#users?.get(identity.user)) client.close();
+    for (const [user, clients] of this.#connections) {
+      const now = this.#users?.get(user)?.password;
+      for (const [client, before] of clients) if (now !== before) client.close();
     }
   }
 }

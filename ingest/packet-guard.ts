@@ -12,7 +12,9 @@ type Written = (error: Error | null | undefined) => void;
  * other way to refuse one, and the broker's parser would keep all of it in memory first. Looks at lengths only (MQTT 3.1.1, 2.2.3).
  */
 export class PacketGuard extends StreamLayer {
-  readonly #mostBytes: number;
+  readonly #bytes: { first: number; other: number };
+  /** Of the packet in hand: the first is smaller, since nobody knows yet who sends it. */
+  #mostBytes: number;
   readonly #onTooLarge: () => void;
   /** Bytes of the packet in hand that are still to come. */
   #rest = 0;
@@ -20,9 +22,10 @@ export class PacketGuard extends StreamLayer {
   #lengthBytes = -1;
   #length = 0;
 
-  constructor(inner: Duplex, mostBytes: number, onTooLarge: () => void) {
+  constructor(inner: Duplex, bytes: { first: number; other: number }, onTooLarge: () => void) {
     super(inner, false);
-    this.#mostBytes = mostBytes;
+    this.#bytes = bytes;
+    this.#mostBytes = bytes.first;
     this.#onTooLarge = onTooLarge;
   }
 
@@ -57,6 +60,7 @@ export class PacketGuard extends StreamLayer {
         this.#length += (byte & 0x7f) * 128 ** this.#lengthBytes++;
         if (byte < 0x80) {
           if (this.#length > this.#mostBytes) return false;
+          this.#mostBytes = this.#bytes.other;
           this.#rest = this.#length;
           this.#lengthBytes = -1;
         } else if (this.#lengthBytes >= MOST_LENGTH_BYTES) return false;

@@ -12,6 +12,8 @@ import type { InfluxStore } from './results/influx.js';
 /** Of the size of the store (25 bytes a reading): a line of CSV has about 120 bytes, and compressing it would take eight times as long as writing it. */
 const SPACE_FACTOR = { csv: 6, parquet: 2 };
 const MIN_FREE_BYTES = 1024 ** 3;
+/** Files that are being read by clients, at the most: each holds its disk space until its client has it all. */
+const MOST_OPEN = 4;
 
 /**
  * Readings of a running gruard as a file. DuckDB writes it beside the store, on a thread of its own and within its memory limit; it is then streamed and gone. One at a time: each
@@ -20,6 +22,7 @@ const MIN_FREE_BYTES = 1024 ** 3;
 export class Exports {
   #current: Promise<unknown> | undefined;
   readonly #closing = new AbortController();
+  #open = 0;
 
   private constructor(private readonly store: EmbeddedStore | InfluxStore, private readonly dir: string) {}
 
@@ -38,6 +41,7 @@ export class Exports {
     }
     if (this.#closing.signal.aborted) throw new GruardError('SHUTTING_DOWN', 'gruard is being stopped');
     if (this.#current) throw new GruardError('BUSY', 'another export is being made');
+    if (this.#open >= MOST_OPEN) throw new GruardError('BUSY', `${MOST_OPEN} exports are being read`);
     const made = this.#make(this.store, query, AbortSignal.any([signal, this.#closing.signal]));
     this.#current = made.catch(() => undefined);
     try {
@@ -60,7 +64,9 @@ export class Exports {
     try {
       const rows = await copyFromEmbedded(store, query, path, signal);
       const file = await open(path, 'r');
-      return { stream: createReadStream('', { fd: file, autoClose: true }), rows };
+      this.#open++;
+      const stream = createReadStream('', { fd: file, autoClose: true }).once('close', () => { this.#open--; });
+      return { stream, rows };
     } finally {
       // The open file stays readable until it is closed, and nothing is left behind, whatever happens.
       await rm(path, { force: true });

@@ -18,14 +18,17 @@ export const exportRoutes: Routes = (api, service, options) => {
     },
   }, async (request, reply) => {
     const { format, device, metric } = request.query;
+    const query = { format, device, metric, ...rangeOf(request.query, options, true) };
     const gone = new AbortController();
+    // Nothing is sent while the file is being made, however long that takes: where somebody hears of it, the idle connection is not closed.
+    const patient = (): void => undefined;
+    reply.raw.on('timeout', patient);
     reply.raw.once('close', () => gone.abort());
-    const query = { format, device, metric, ...rangeOf(request.query, options) };
     const { stream, rows } = await service.exportReadings(query, gone.signal).catch((thrown: unknown) => {
       // Nobody is there to be answered; that it was broken off is no fault.
       if (gone.signal.aborted) reply.hijack();
       throw thrown;
-    });
+    }).finally(() => reply.raw.off('timeout', patient));
     if (rows !== null) reply.header('gruard-rows', String(rows));
     return reply.type(TYPE[format]).header('content-disposition', `attachment; filename="readings.${format}"`).header('cache-control', 'no-store').send(stream);
   });

@@ -56,7 +56,7 @@ export interface Database {
 export async function openDatabase(options: EmbeddedOptions): Promise<Database> {
   let instance: DuckDBInstance | undefined;
   try {
-    if (options.path !== ':memory:') mkdirSync(dirname(options.path), { recursive: true });
+    if (options.path !== ':memory:') mkdirSync(dirname(options.path), { recursive: true, mode: 0o700 });
     instance = await DuckDBInstance.create(options.path, {
       memory_limit: `${options.memoryLimitMb ?? 128}MB`,
       threads: String(options.threads ?? 1),

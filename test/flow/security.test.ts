@@ -8,6 +8,7 @@ import { connect as tlsConnect } from 'node:tls';
 import { connectAsync } from 'mqtt';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createToken, revokeToken } from '../../store/tokens.js';
+import { Mosquitto, mosquittoPath } from '../servers/mosquitto.js';
 import { startGruard, until } from './gruard.js';
 
 const closing: (() => Promise<unknown>)[] = [];
@@ -131,4 +132,30 @@ describe.skipIf(!openssl)('TLS (needs openssl to make certificates)', () => {
     }
     await expect(startGruard({ 'api.tls_cert_file': join(dir, 'none'), 'api.tls_key_file': a.key })).rejects.toMatchObject({ code: 'CONFIG_UNREADABLE' });
   });
+});
+
+describe.skipIf(!openssl || mosquittoPath === undefined)('client certificates (needs openssl and mosquitto)', () => {
+  it('are shown to a broker that asks for one, by the source and by the sink; without one neither gets in', async () => {
+    const dir = folder();
+    const [server, own] = [pair(dir, 'server'), pair(dir, 'own')];
+    const broker = await Mosquitto.start({ config: [`certfile ${server.cert}`, `keyfile ${server.key}`, `cafile ${own.cert}`, 'require_certificate true'] });
+    closing.push(() => broker.remove());
+    const url = broker.url.replace('mqtt:', 'mqtts:');
+    const files = { ca_file: server.cert, cert_file: own.cert, key_file: own.key };
+    const sink = (name: string, more: object): object => ({ kind: 'mqtt', name, url, topic_prefix: 'told', timeout_ms: 1000, ...more });
+    const { get } = await start({
+      'mqtt.url': url, 'mqtt.ca_file': files.ca_file, 'mqtt.cert_file': files.cert_file, 'mqtt.key_file': files.key_file, 'mqtt.topics': ['plant/#', 'told/#'],
+      'detector.overrides': [{ metric: 't', upper_limit: 100 }], 'alerts.sinks': [sink('with', files), sink('without', { ca_file: server.cert })],
+    });
+    const device = await connectAsync(url, { ca: readFileSync(server.cert), cert: readFileSync(own.cert), key: readFileSync(own.key), reconnectPeriod: 0 }, false);
+    closing.push(() => device.endAsync(true));
+    const told: string[] = [];
+    device.on('message', (topic) => told.push(topic));
+    await device.subscribeAsync('told/#');
+    const sources = async (): Promise<{ name: string; state: string }[]> => (await get<{ sources: { name: string; state: string }[] }>('/v1/health')).sources;
+    await until(async () => (await sources()).some(({ name, state }) => name === 'mqtt' && state === 'connected'), 'the source is let in');
+    for (let i = 0; i < 5; i++) await device.publishAsync('plant/oven3', JSON.stringify({ t: 500 + i, timestamp: Date.now() + i }), { qos: 1 });
+    await until(() => told.includes('told/events/oven3'), 'the sink is let in');
+    await until(async () => JSON.stringify(await get('/v1/health')).includes('the broker is not there'), 'the sink without a certificate is not');
+  }, 60_000);
 });
