@@ -30,7 +30,8 @@ export type InfluxRow = Record<string, string | number | boolean | null>;
 
 interface QueryAnswer {
   error?: string;
-  results?: { error?: string; series?: { columns: string[]; values: (string | number | boolean | null)[][]; tags?: Record<string, string> }[] }[];
+  /** A series without a row has no `values`. */
+  results?: { error?: string; series?: { columns: string[]; values?: (string | number | boolean | null)[][]; tags?: Record<string, string> }[] }[];
 }
 
 const gzipped = promisify(gzip);
@@ -76,12 +77,17 @@ export class InfluxConnection {
 
   /** The server's version, e.g. `1.8.10`. Throws STORE_UNAVAILABLE where none answers. */
   async version(): Promise<string> {
+    let response: Response;
     try {
-      const response = await fetch(this.#pingUrl, { headers: this.#headers, redirect: 'error', signal: AbortSignal.timeout(this.#timeoutMs) });
-      return response.headers.get('x-influxdb-version') ?? '1.x';
+      response = await fetch(this.#pingUrl, { headers: this.#headers, redirect: 'error', signal: AbortSignal.timeout(this.#timeoutMs) });
+      await response.body?.cancel();
     } catch (error) {
       throw this.#unavailable(error instanceof Error && error.cause ? error.cause : error);
     }
+    const version = response.headers.get('x-influxdb-version');
+    // A proxy may keep the header back; a program that knows no /ping is another one.
+    if (version === null && response.status === 404) throw this.#unavailable(new Error('404 for /ping: what answers there is no InfluxDB'));
+    return version ?? '1.x';
   }
 
   /** Resolves once the server has the lines. Throws STORE_UNAVAILABLE. */
@@ -115,7 +121,7 @@ export class InfluxConnection {
     if (error !== undefined) throw this.#unavailable(new Error(error));
     const rows: InfluxRow[] = [];
     for (const series of answer.results?.flatMap((result) => result.series ?? []) ?? []) {
-      for (const values of series.values) rows.push(Object.assign(Object.create(null) as InfluxRow, series.tags, Object.fromEntries(series.columns.map((column, i) => [column, values[i]]))));
+      for (const values of series.values ?? []) rows.push(Object.assign(Object.create(null) as InfluxRow, series.tags, Object.fromEntries(series.columns.map((column, i) => [column, values[i]]))));
     }
     return rows;
   }
