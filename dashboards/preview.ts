@@ -35,15 +35,22 @@ interface Answer {
 /** Titles, columns and rows: what dashboards/preview.html draws. */
 async function answered(dashboard: Dashboard, ask: (target: NonNullable<Panel['targets']>[number]) => Promise<Answer[]>, range: { minMs: number; maxMs: number }): Promise<unknown> {
   const panels = await Promise.all(panelsOf(dashboard).map(async ({ title, type, gridPos, fieldConfig, targets = [], transformations }) => ({
-    title: named(title!), type, unit: fieldConfig!.defaults.unit, width: gridPos!.w, empty: fieldConfig!.defaults.noValue,
+    title: named(title!), type, width: gridPos!.w, empty: fieldConfig!.defaults.noValue,
     columns: fieldConfig!.overrides.filter(({ properties }) => properties.some(({ id }) => id === 'displayName'))
       .map(({ matcher, properties }) => ({ name: matcher.options as string, head: properties.find(({ id }) => id === 'displayName')!.value as string })),
-    answers: (await Promise.all(targets.map(ask))).flat().map(({ alias, rows }) => ({ alias: alias && named(alias), rows: sorted(rows, transformations) })),
+    answers: (await Promise.all(targets.map(ask))).flat().map(({ alias, rows }) => ({ alias: alias && named(alias), unit: unitOf(fieldConfig!, alias), rows: sorted(rows, transformations) })),
   })));
   return { range, panels };
 }
 
 const named = (text: string): string => text.replace('$metric', VARIABLES.metric).replace('$device', VARIABLES.device);
+
+/** Of a series: its own, where an override of its name has one. */
+function unitOf({ defaults, overrides }: NonNullable<Panel['fieldConfig']>, alias = ''): string | undefined {
+  const own = overrides.find(({ matcher, properties }) => properties.some(({ id }) => id === 'unit')
+    && (matcher.id === 'byName' ? matcher.options === alias : matcher.id === 'byRegexp' && new RegExp(String(matcher.options).replace(/^\/(.*)\/$/, '$1')).test(alias)));
+  return (own?.properties.find(({ id }) => id === 'unit')?.value as string | undefined) ?? defaults.unit;
+}
 
 function sorted(rows: Record<string, unknown>[], transformations: Panel['transformations']): Record<string, unknown>[] {
   const by = (transformations?.find(({ id }) => id === 'sortBy')?.options as { sort: { field: string }[] } | undefined)?.sort[0].field;
