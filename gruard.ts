@@ -39,7 +39,6 @@ import { KafkaOutput } from './store/kafka/output.js';
 import { lockDataDir } from './store/lock.js';
 import { replay } from './store/replay.js';
 import { Exports } from './store/exports.js';
-import { InfluxStore } from './store/results/influx.js';
 import { Snapshots } from './store/snapshot.js';
 import { LiveTokens } from './store/tokens.js';
 import { apiOptionsOf, brokerSettingsOf, decoderSettingsOf, detectorOptionsOf, detectorSettingsOf, embeddedStoreOf, influxStoreOf, kafkaOutputOf, kafkaSettingsOf, limitsOf, mqttSettingsOf, weightsPathOf } from './wiring.js';
@@ -106,12 +105,11 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
     documents: detector.documents,
     fleetDocument: () => ({ ...board.document(), positions: positions.document(), settings: settings.current }),
   });
-  const store = config.store.kind === 'embedded' ? embeddedStoreOf(config) : influxStoreOf(config, join(config.data_dir, 'cursors', 'influxdb.json'));
+  const store = config.store.kind === 'embedded' ? embeddedStoreOf(config) : influxStoreOf(config, join(config.data_dir, 'cursors', 'influxdb.json'), log);
   await store.open();
   closing.push(() => store.close());
   const exports = await Exports.open(store, config.data_dir);
   closing.push(() => exports.close());
-  if (store instanceof InfluxStore) for (const advice of store.advice) log.warn('InfluxDB: an administrator has to run this', { command: advice });
   // A journal that was removed must not give out again the sequences that the store has seen.
   journal.reachTo(await store.position());
   const outputSettings = kafkaOutputOf(config);

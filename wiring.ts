@@ -5,6 +5,7 @@ import type { ApiOptions } from './api/server.js';
 import type { Config } from './config/schema.js';
 import { GruardError, messageOf } from './core/errors.js';
 import type { KafkaConnection } from './core/kafka.js';
+import { silentLog, type Log } from './core/log.js';
 import type { Limits } from './core/limits.js';
 import { shippedFile } from './core/paths.js';
 import { hashToken } from './core/token.js';
@@ -21,6 +22,7 @@ import type { KafkaOutputSettings } from './store/kafka/output.js';
 import type { LiveTokens } from './store/tokens.js';
 import { EmbeddedStore } from './store/results/embedded.js';
 import { InfluxStore } from './store/results/influx.js';
+import type { InfluxOptions } from './store/results/influx-connection.js';
 import { TlsFiles } from './tls.js';
 
 const MIB = 1_048_576;
@@ -156,12 +158,17 @@ export function embeddedStoreOf(config: Config): EmbeddedStore {
   return new EmbeddedStore({ path: join(config.data_dir, 'results.duckdb'), memoryLimitMb: Math.round(config.store.memory_bytes / MIB) });
 }
 
-export function influxStoreOf(config: Config, cursorPath: string): InfluxStore {
+/** The log is told what an administrator of InfluxDB has to run. */
+export function influxStoreOf(config: Config, cursorPath: string, log: Log = silentLog): InfluxStore {
+  return new InfluxStore(influxOptionsOf(config, cursorPath), ({ command, reason }) => log.warn('InfluxDB: an administrator has to run this', { command, reason }));
+}
+
+export function influxOptionsOf(config: Config, cursorPath: string): InfluxOptions {
   const { influxdb, retention_days: days } = config.store;
-  return new InfluxStore({
+  return {
     url: influxdb.url, database: influxdb.database, username: influxdb.username || undefined, password: influxdb.password || undefined, token: influxdb.token || undefined,
     cursorPath, retentionDays: days === 0 ? null : days,
-  });
+  };
 }
 
 /** @throws GruardError TOKEN_REQUIRED where anybody could reach the API. */

@@ -11,6 +11,7 @@ import { Refusals } from './limits.js';
 import { authorize, guardBrowsers, TokenCheck } from './auth.js';
 import { resolveOptions, type ApiOptions, type ResolvedOptions } from './options.js';
 import { endWithProblem, problemOf, sendProblem } from './problem.js';
+import { ProcessMetrics } from './metrics.js';
 import { anomaliesRoutes } from './routes/anomalies.js';
 import { devicesRoutes } from './routes/devices.js';
 import { exportRoutes } from './routes/export.js';
@@ -36,6 +37,7 @@ export function buildServer(service: GruardService, given: ApiOptions): FastifyI
   const refusals = new Refusals();
   const server = createServer(options, refusals);
   const tokens = new TokenCheck(options);
+  const metrics = new ProcessMetrics();
 
   server.setErrorHandler((error, request, reply) => {
     refusals.count(problemOf(error).code);
@@ -55,6 +57,8 @@ export function buildServer(service: GruardService, given: ApiOptions): FastifyI
   });
   server.addHook('onResponse', (request, reply, done) => {
     if (request.routeOptions.config.audit) options.onAudit?.({ by: request.caller, method: request.method, url: request.url, status: reply.statusCode });
+    // A stream lasts as long as somebody listens.
+    if (request.routeOptions.url !== '/v1/stream') metrics.observe(request.method, request.routeOptions.url ?? 'unknown', reply.statusCode, reply.elapsedTime / 1000);
     done();
   });
   // After the rate limit (a route's own onRequest hook), before a byte of the body is read.
@@ -89,8 +93,7 @@ export function buildServer(service: GruardService, given: ApiOptions): FastifyI
   });
   registerDocs(server, tokens.required);
   for (const routes of [readingsRoutes, devicesRoutes, anomaliesRoutes, verdictsRoutes, streamRoutes, exportRoutes, pageRoutes]) registerScope(server, routes, service, options);
-  // In the outermost scope: it times the answers of all routes.
-  server.register(async (api) => fleetRoutes(api.withTypeProvider<TypeBoxTypeProvider>(), service, options, refusals));
+  server.register(async (api) => fleetRoutes(api.withTypeProvider<TypeBoxTypeProvider>(), service, options, metrics, refusals));
   return server;
 }
 

@@ -108,18 +108,22 @@ const ways: Record<string, (database: string) => Promise<void>> = {
 const rates: Record<string, number[]> = Object.fromEntries(Object.keys(ways).map((way) => [way, []]));
 /** CPU time of this process alone, microseconds a point: what the client side costs, whatever the server and its neighbours do. */
 const costs: Record<string, number[]> = Object.fromEntries(Object.keys(ways).map((way) => [way, []]));
+/** CPU time of the server, microseconds a point: with what the client side costs, what bounds the rate where both share the cores. */
+const serverCosts: Record<string, number[]> = Object.fromEntries(Object.keys(ways).map((way) => [way, []]));
 for (let run = -1; run < Number(options.runs); run++) {
   for (const [way, write] of Object.entries(ways)) {
     const database = `${way}_${run + 1}`;
     await client.createDatabase(database);
     const started = performance.now();
     const cpuBefore = process.cpuUsage();
+    const serverBeforeMs = server.cpuMs();
     await write(database);
     const cpu = process.cpuUsage(cpuBefore);
     // The first round warms up.
     if (run >= 0) {
       rates[way].push(rows / ((performance.now() - started) / 1000));
       costs[way].push((cpu.user + cpu.system) / rows);
+      serverCosts[way].push(((server.cpuMs() - serverBeforeMs) * 1000) / rows);
     }
     const count = await client.query<{ count: number }>('SELECT count(actual) FROM gruard_readings', { database });
     if (count[0].count !== rows) throw new Error(`${way}: ${count[0].count} of ${rows} points arrived`);
@@ -134,13 +138,14 @@ const result = {
   rows, series: seriesCount, batch: batchRows, runs: Number(options.runs),
   prebuilt_points_per_s: Math.round(median(rates.prebuilt)), gruard_points_per_s: Math.round(median(rates.gruard)), client_points_per_s: Math.round(median(rates.client)),
   prebuilt_cpu_us: Number(median(costs.prebuilt).toFixed(2)), gruard_cpu_us: Number(median(costs.gruard).toFixed(2)), client_cpu_us: Number(median(costs.client).toFixed(2)),
+  prebuilt_server_cpu_us: Number(median(serverCosts.prebuilt).toFixed(2)), gruard_server_cpu_us: Number(median(serverCosts.gruard).toFixed(2)), client_server_cpu_us: Number(median(serverCosts.client).toFixed(2)),
   ratio_to_prebuilt: Number((median(rates.gruard) / median(rates.prebuilt)).toFixed(3)), ratio_to_client: Number((median(rates.gruard) / median(rates.client)).toFixed(3)),
 };
 console.log(`${rows} points of ${seriesCount} series in batches of ${batchRows}, median of ${result.runs} interleaved runs`);
 console.log(table([
-  ['', 'points/s', 'client CPU us/point', 'gruard against it', 'wanted'],
-  ['lines built beforehand, 2 in parallel', result.prebuilt_points_per_s, result.prebuilt_cpu_us, result.ratio_to_prebuilt, '>= 0.5'],
-  ['the influx client', result.client_points_per_s, result.client_cpu_us, result.ratio_to_client, '>= 1.5'],
-  [`gruard's InfluxDB store`, result.gruard_points_per_s, result.gruard_cpu_us, '', ''],
+  ['', 'points/s', 'client CPU us/point', 'server CPU us/point', 'gruard against it', 'wanted'],
+  ['lines built beforehand, 2 in parallel', result.prebuilt_points_per_s, result.prebuilt_cpu_us, result.prebuilt_server_cpu_us, result.ratio_to_prebuilt, '>= 0.5'],
+  ['the influx client', result.client_points_per_s, result.client_cpu_us, result.client_server_cpu_us, result.ratio_to_client, '>= 1.5'],
+  [`gruard's InfluxDB store`, result.gruard_points_per_s, result.gruard_cpu_us, result.gruard_server_cpu_us, '', ''],
 ]));
 if (options.json) console.log(JSON.stringify(result));

@@ -59,7 +59,8 @@ export async function setupKafka(options: KafkaSetupOptions): Promise<void> {
   }
 }
 
-function wantedTopics(config: Config, { partitions, retentionDays }: KafkaSetupOptions): WantedTopic[] {
+/** The topics that the settings name, whatever they are for. */
+export function wantedTopics(config: Config, { partitions, retentionDays }: Pick<KafkaSetupOptions, 'partitions' | 'retentionDays'>): WantedTopic[] {
   const { topics, dead_letter_topic: deadLetters, output } = config.kafka;
   const rare = Math.max(RARE_RETENTION_DAYS, retentionDays);
   const cluster = config.mode === 'cluster';

@@ -8,7 +8,7 @@ import type { ConfigOptions } from './config.js';
 import type { BrokerUserOptions } from './broker-user.js';
 import type { DeadLetterOptions } from './deadletter.js';
 import type { DemoOptions } from './demo.js';
-import type { DoctorOptions } from './doctor.js';
+import type { DoctorOptions } from './doctor/doctor.js';
 import type { HealthOptions } from './health.js';
 import type { KafkaSetupOptions } from './kafka.js';
 import type { JournalOptions } from './journal.js';
@@ -139,7 +139,7 @@ function program(): Command {
     .action(async (options: HealthOptions) => (await import('./health.js')).health(options));
   withConfig(gruard.command('doctor').description('check this installation and every connection that the settings name'))
     .option('--json', 'print JSON')
-    .action(async (options: DoctorOptions) => (await import('./doctor.js')).doctor(options));
+    .action(async (options: DoctorOptions) => (await import('./doctor/doctor.js')).doctor(options));
   gruard.addCommand(trainCommand());
   return gruard;
 }

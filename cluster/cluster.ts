@@ -92,11 +92,10 @@ async function open(config: Config, connection: KafkaConnection, log: Log, clock
   // The group of the view takes its time to form; so does this one, meanwhile.
   const readerJoined = reader.open();
   readerJoined.catch(() => undefined);
-  const openInflux = (): ReturnType<typeof influxStoreOf> => influxStoreOf(config, join(config.data_dir, 'cursors', 'influxdb-cluster.json'));
-  const store = openInflux();
+  const influxCursor = join(config.data_dir, 'cursors', 'influxdb-cluster.json');
+  const store = influxStoreOf(config, influxCursor, log);
   await store.open();
   closing.push(() => store.close());
-  for (const advice of store.advice) log.warn('InfluxDB: an administrator has to run this', { command: advice });
 
   const exports = await Exports.open(store, config.data_dir);
   closing.push(() => exports.close());
@@ -110,7 +109,7 @@ async function open(config: Config, connection: KafkaConnection, log: Log, clock
       limits, decoder: decoderSettingsOf(config), naming: { device: k.device, tagHeaders: k.tag_headers }, time: config.time, reasons,
       detector: { ...detectorOptionsOf(config, () => BACKEND), settings: undefined },
     },
-    openStore: openInflux,
+    openStore: () => influxStoreOf(config, influxCursor),
     snapshotMs: config.cluster.snapshot_interval_ms, snapshotMessages: config.cluster.snapshot_messages, commitDelayMs: config.cluster.commit_delay_ms,
     onRefused: ({ message, reason, detail }, topic) => deadLetters.add('kafka', topic, reason, detail, message.value ?? new Uint8Array(0)),
   };

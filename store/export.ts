@@ -3,28 +3,28 @@ import { rename, rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import type { DuckDBValue } from '@duckdb/node-api';
 import { GruardError, messageOf } from '../core/errors.js';
-import type { SeriesPoint } from '../core/results.js';
 import type { ExportQuery } from '../core/service.js';
-import { csvName, csvNameSql } from './csv.js';
+import { csvNameSql } from './csv.js';
+import { csvOfInflux, gathered } from './export-influx.js';
 import { EmbeddedStore } from './results/embedded.js';
 import type { InfluxStore } from './results/influx.js';
+
+/** What DuckDB may take while a Parquet file is made from InfluxDB. */
+const GATHERING_MB = 256;
 
 export interface ExportOptions extends ExportQuery {
   path: string;
 }
 
-/** Points that are read from InfluxDB at once. */
-const PAGE_POINTS = 10_000;
-
 /**
  * Writes readings with their results to a file: `timestamp,device,metric,actual,yhat,yhat_lower,yhat_upper,anomaly_score,in_event,revised`, of one device by metric and time, of all as they lie in the store
  * (embedded: in the order of their arrival, since a fleet's history cannot be sorted in bounded memory and disk; InfluxDB: by series). Timestamps are RFC 3339 in UTC (in Parquet: TIMESTAMP), empty where there is no value; names that a spreadsheet would take for a formula begin with an apostrophe in CSV (csv.ts). The file appears whole or not at all. Returns its rows.
- * Throws FILE_UNREADABLE where the file cannot be written, USAGE for Parquet from InfluxDB, STORE_*.
+ * Throws FILE_UNREADABLE where the file cannot be written, STORE_*.
  */
 export async function exportReadings(store: EmbeddedStore | InfluxStore, options: ExportOptions): Promise<number> {
   const temporary = `${options.path}.part`;
   try {
-    const rows = store instanceof EmbeddedStore ? await copyFromEmbedded(store, options, temporary) : await csvFromInflux(store, options, temporary);
+    const rows = store instanceof EmbeddedStore ? await copyFromEmbedded(store, options, temporary) : await copyFromInflux(store, options, temporary);
     await rename(temporary, options.path);
     return rows;
   } catch (error) {
@@ -62,30 +62,25 @@ export async function copyFromEmbedded(store: EmbeddedStore, options: ExportQuer
   }
 }
 
-async function csvFromInflux(store: InfluxStore, options: ExportOptions, path: string): Promise<number> {
-  if (options.format !== 'csv') throw new GruardError('USAGE', 'Parquet is written from the embedded store alone: take --format csv');
+async function copyFromInflux(store: InfluxStore, options: ExportOptions, path: string): Promise<number> {
+  if (options.format === 'parquet') return await parquetFromInflux(store, options, path);
   let rows = 0;
   await pipeline(csvOfInflux(store, options, (points) => { rows += points; }), createWriteStream(path));
   return rows;
 }
 
-/** The CSV file in pieces, a page of a series each. */
-export async function* csvOfInflux(store: InfluxStore, options: ExportQuery, onPoints: (points: number) => void = () => undefined): AsyncIterable<string> {
-  yield 'timestamp,device,metric,actual,yhat,yhat_lower,yhat_upper,anomaly_score,in_event,revised\n';
-  for (const { device, metric } of await store.series()) {
-    if ((options.device ?? device) !== device || (options.metric ?? metric) !== metric) continue;
-    const name = `${csvName(device)},${csvName(metric)}`;
-    for (let cursor: string | undefined; ;) {
-      const page = await store.querySeries({ device, metric, startMs: options.startMs ?? Number.MIN_SAFE_INTEGER, endMs: options.endMs, limit: PAGE_POINTS, cursor });
-      onPoints(page.items.length);
-      yield page.items.map((point) => csvLine(name, point)).join('');
-      if (page.nextCursor === null) break;
-      cursor = page.nextCursor;
-    }
+/** A Parquet file is written whole, by DuckDB: what InfluxDB has is gathered in a store beside the file first. `onBatch` may throw, to break it off. Returns the rows. */
+export async function parquetFromInflux(store: InfluxStore, options: ExportQuery, path: string, signal?: AbortSignal, onBatch?: () => Promise<void>): Promise<number> {
+  const between = new EmbeddedStore({ path: `${path}.duckdb`, memoryLimitMb: GATHERING_MB });
+  try {
+    await between.open();
+    await gathered(store, options, between, async () => {
+      signal?.throwIfAborted();
+      await onBatch?.();
+    });
+    return await copyFromEmbedded(between, options, path, signal);
+  } finally {
+    await between.close();
+    for (const left of [`${path}.duckdb`, `${path}.duckdb.wal`]) await rm(left, { force: true });
   }
-}
-
-function csvLine(name: string, point: SeriesPoint): string {
-  const { timestampMs, actual, yhat, yhatLower, yhatUpper, anomalyScore, inEvent, revised } = point;
-  return `${new Date(timestampMs).toISOString()},${name},${actual ?? ''},${yhat ?? ''},${yhatLower ?? ''},${yhatUpper ?? ''},${anomalyScore ?? ''},${inEvent ? 1 : 0},${revised ? 1 : 0}\n`;
 }

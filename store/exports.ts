@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { GruardError } from '../core/errors.js';
 import type { ExportFile, ExportQuery } from '../core/service.js';
-import { copyFromEmbedded, csvOfInflux } from './export.js';
+import { csvOfInflux } from './export-influx.js';
+import { copyFromEmbedded, parquetFromInflux } from './export.js';
 import { EmbeddedStore } from './results/embedded.js';
 import type { InfluxStore } from './results/influx.js';
 
@@ -17,7 +18,7 @@ const MOST_OPEN = 4;
 
 /**
  * Readings of a running gruard as a file. DuckDB writes it beside the store, on a thread of its own and within its memory limit; it is then streamed and gone. One at a time: each
- * holds one of Node's four pool threads, which the journal needs as well. From InfluxDB a page after the other is streamed, with no file in between.
+ * holds one of Node's four pool threads, which the journal needs as well. From InfluxDB CSV is streamed a page after the other, with no file in between; Parquet is gathered beside it first.
  */
 export class Exports {
   #current: Promise<unknown> | undefined;
@@ -33,16 +34,13 @@ export class Exports {
     return new Exports(store, dir);
   }
 
-  /** Throws BUSY while another one is under way, STORE_UNAVAILABLE where the disk has no room, USAGE for Parquet from InfluxDB. */
+  /** Throws BUSY while another one is under way, STORE_UNAVAILABLE where the disk has no room. */
   async start(query: ExportQuery, signal: AbortSignal): Promise<ExportFile> {
-    if (!(this.store instanceof EmbeddedStore)) {
-      if (query.format !== 'csv') throw new GruardError('USAGE', 'Parquet is written from the embedded store alone: take csv');
-      return { stream: Readable.from(csvOfInflux(this.store, query)), rows: null };
-    }
+    if (!(this.store instanceof EmbeddedStore) && query.format === 'csv') return { stream: Readable.from(csvOfInflux(this.store, query)), rows: null };
     if (this.#closing.signal.aborted) throw new GruardError('SHUTTING_DOWN', 'gruard is being stopped');
     if (this.#current) throw new GruardError('BUSY', 'another export is being made');
     if (this.#open >= MOST_OPEN) throw new GruardError('BUSY', `${MOST_OPEN} exports are being read`);
-    const made = this.#make(this.store, query, AbortSignal.any([signal, this.#closing.signal]));
+    const made = this.#make(query, AbortSignal.any([signal, this.#closing.signal]));
     this.#current = made.catch(() => undefined);
     try {
       return await made;
@@ -57,12 +55,11 @@ export class Exports {
     await this.#current;
   }
 
-  async #make(store: EmbeddedStore, query: ExportQuery, signal: AbortSignal): Promise<ExportFile> {
+  async #make(query: ExportQuery, signal: AbortSignal): Promise<ExportFile> {
     await mkdir(this.dir, { recursive: true, mode: 0o700 });
-    await this.#room(store.options.path, query.format);
     const path = join(this.dir, randomUUID());
     try {
-      const rows = await copyFromEmbedded(store, query, path, signal);
+      const rows = await this.#copy(query, path, signal);
       const file = await open(path, 'r');
       this.#open++;
       const stream = createReadStream('', { fd: file, autoClose: true }).once('close', () => { this.#open--; });
@@ -73,10 +70,18 @@ export class Exports {
     }
   }
 
+  async #copy(query: ExportQuery, path: string, signal: AbortSignal): Promise<number> {
+    const { store } = this;
+    // What InfluxDB has has no size beforehand: it is looked at as it grows.
+    if (!(store instanceof EmbeddedStore)) return await parquetFromInflux(store, query, path, signal, () => this.#room(0));
+    await this.#room(SPACE_FACTOR[query.format] * (await stat(store.options.path)).size);
+    return await copyFromEmbedded(store, query, path, signal);
+  }
+
   /** The journal shares this disk: an export must not be what fills it. */
-  async #room(path: string, format: ExportQuery['format']): Promise<void> {
+  async #room(bytes: number): Promise<void> {
     const { bavail, bsize } = await statfs(this.dir);
-    const need = SPACE_FACTOR[format] * (await stat(path)).size + MIN_FREE_BYTES;
+    const need = bytes + MIN_FREE_BYTES;
     if (bavail * bsize >= need) return;
     const mib = (bytes: number): string => `${Math.ceil(bytes / 1024 ** 2)} MiB`;
     throw new GruardError('STORE_UNAVAILABLE', `an export may need ${mib(need)} in ${this.dir}, and ${mib(bavail * bsize)} are free: take Parquet, or a part, or stop gruard and run \`gruard export\` with --out on another disk`);

@@ -28,6 +28,8 @@ export interface ChartOptions {
   label: string;
   /** False for the device as a whole (metric `*`), which has scores and no values. */
   values: boolean;
+  /** False for what has no scores. Default: true. */
+  scores?: boolean;
   onCursor: (point: ChartPoint | null) => void;
   onSpan: (id: string) => void;
 }
@@ -84,8 +86,9 @@ export class SeriesChart {
   constructor(host: HTMLElement, private readonly options: ChartOptions) {
     const colors = colorsOf(host);
     const width = Math.max(200, host.clientWidth);
-    if (options.values) this.#plots.push(new uPlot(this.#valueOptions(width, colors), this.#columns, host));
-    this.#plots.push(new uPlot(this.#scoreOptions(width, colors), [[], []], host));
+    const scores = options.scores ?? true;
+    if (options.values) this.#plots.push(new uPlot(this.#valueOptions(width, colors, !scores), this.#columns, host));
+    if (scores) this.#plots.push(new uPlot(this.#scoreOptions(width, colors), [[], []], host));
     this.#resize = new ResizeObserver(() => {
       const next = Math.max(200, host.clientWidth);
       for (const plot of this.#plots) if (plot.width !== next) plot.setSize({ width: next, height: plot.height });
@@ -168,8 +171,8 @@ export class SeriesChart {
     };
   }
 
-  #valueOptions(width: number, colors: Colors): uPlot.Options {
-    const shared = this.#shared(width, VALUE_HEIGHT, colors, false);
+  #valueOptions(width: number, colors: Colors, last: boolean): uPlot.Options {
+    const shared = this.#shared(width, VALUE_HEIGHT, colors, last);
     const line = (stroke: string, thickness: number, dash?: number[]): uPlot.Series => ({ stroke, width: thickness, dash, points: { show: false } });
     return {
       ...shared,
@@ -335,7 +338,8 @@ function valueRange(points: ChartPoint[], { minMs, maxMs }: Range): [number, num
   const usual = (values: number[], share: number): number => values.sort((a, b) => a - b)[Math.floor((values.length - 1) * share)];
   if (lowers.length > 0) low = Math.min(low, Math.max(usual(lowers, 0.1), low - reach));
   if (uppers.length > 0) high = Math.max(high, Math.min(usual(uppers, 0.9), high + reach));
-  const pad = Math.max((high - low) * 0.08, Math.abs(high) * 1e-6, 1e-9);
+  // What never changes lies in the middle of a scale that a person can read.
+  const pad = high > low ? Math.max((high - low) * 0.08, Math.abs(high) * 1e-6, 1e-9) : Math.abs(high) * 0.1 || 1;
   return [low - pad, high + pad];
 }
 

@@ -13,7 +13,7 @@ export const exportRoutes: Routes = (api, service, options) => {
     config: { scope: 'read' },
     schema: {
       tags: ['readings'], summary: 'Readings with their results as a file', querystring: ExportFilter, produces: Object.values(TYPE), response: { 200: Type.Unsafe<Readable>({ type: 'string', contentMediaType: 'application/octet-stream' }), ...problems },
-      description: 'Of one device by metric and time, of all in the order of their arrival. In CSV a name that a spreadsheet would take for a formula begins with an apostrophe. Parquet needs the embedded store. One at a time: another one meanwhile is answered 429. '
+      description: 'Of one device by metric and time, of all in the order of their arrival. In CSV a name that a spreadsheet would take for a formula begins with an apostrophe. From InfluxDB series by series. One at a time (but CSV from InfluxDB, which needs no file): another one meanwhile is answered 429. '
         + 'The header `gruard-rows` has the rows, where they are known beforehand.',
     },
   }, async (request, reply) => {

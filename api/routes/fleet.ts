@@ -1,5 +1,5 @@
 import { callerOf, TokenCheck } from '../auth.js';
-import { ProcessMetrics, expose } from '../metrics.js';
+import { expose, type ProcessMetrics } from '../metrics.js';
 import * as present from '../present.js';
 import { DeadLetter, DeadLetterFilter, Health, listOf, Overview, problems } from '../schemas.js';
 import type { GruardService } from '../../core/service.js';
@@ -8,13 +8,8 @@ import type { ResolvedOptions } from '../options.js';
 import type { Api } from './route.js';
 
 /** The fleet and gruard itself at a glance. */
-export const fleetRoutes = (api: Api, service: GruardService, options: ResolvedOptions, refusals: Refusals): void => {
+export const fleetRoutes = (api: Api, service: GruardService, options: ResolvedOptions, metrics: ProcessMetrics, refusals: Refusals): void => {
   const tokens = new TokenCheck(options);
-  const metrics = new ProcessMetrics();
-  api.addHook('onResponse', (request, reply, done) => {
-    metrics.observe(request.method, request.routeOptions.url ?? 'unknown', reply.statusCode, reply.elapsedTime / 1000);
-    done();
-  });
 
   api.get('/v1/overview', {
     config: { scope: 'read' },

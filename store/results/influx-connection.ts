@@ -30,7 +30,8 @@ export type InfluxRow = Record<string, string | number | boolean | null>;
 
 interface QueryAnswer {
   error?: string;
-  results?: { error?: string; series?: { columns: string[]; values: (string | number | boolean | null)[][]; tags?: Record<string, string> }[] }[];
+  /** A series without a row has no `values`. */
+  results?: { error?: string; series?: { columns: string[]; values?: (string | number | boolean | null)[][]; tags?: Record<string, string> }[] }[];
 }
 
 const gzipped = promisify(gzip);
@@ -76,34 +77,36 @@ export class InfluxConnection {
 
   /** The server's version, e.g. `1.8.10`. Throws STORE_UNAVAILABLE where none answers. */
   async version(): Promise<string> {
+    let response: Response;
     try {
-      const response = await fetch(this.#pingUrl, { headers: this.#headers, redirect: 'error', signal: AbortSignal.timeout(this.#timeoutMs) });
-      return response.headers.get('x-influxdb-version') ?? '1.x';
+      response = await fetch(this.#pingUrl, { headers: this.#headers, redirect: 'error', signal: AbortSignal.timeout(this.#timeoutMs) });
+      await response.body?.cancel();
     } catch (error) {
       throw this.#unavailable(error instanceof Error && error.cause ? error.cause : error);
     }
+    const version = response.headers.get('x-influxdb-version');
+    // A proxy may keep the header back; a program that knows no /ping is another one.
+    if (version === null && response.status === 404) throw this.#unavailable(new Error('404 for /ping: what answers there is no InfluxDB'));
+    return version ?? '1.x';
   }
 
   /** Resolves once the server has the lines. Throws STORE_UNAVAILABLE. */
   async write(lines: string): Promise<void> {
     const body = this.#gzip ? new Uint8Array(await gzipped(lines, { level: 1 })) : lines;
-    const headers = this.#gzip ? { ...this.#headers, 'content-encoding': 'gzip' } : this.#headers;
-    let response: Response;
-    let answer: string;
-    try {
-      response = await fetch(this.#writeUrl, { method: 'POST', headers, body, redirect: 'error', signal: AbortSignal.timeout(this.#timeoutMs) });
-      answer = await response.text();
-    } catch (error) {
-      throw this.#unavailable(error instanceof Error && error.cause ? error.cause : error);
-    }
-    if (response.ok) return;
-    const dropped = /points beyond retention policy dropped=(\d+)/.exec(answer);
-    if (response.status === 400 && dropped) {
+    const { status, said } = await this.#post(body, this.#gzip);
+    if (status < 300) return;
+    const dropped = /points beyond retention policy dropped=(\d+)/.exec(said);
+    if (status === 400 && dropped) {
       // The rest of the lines was taken; sending these again can never succeed.
       this.beyondRetention += Number(dropped[1]);
       return;
     }
-    throw this.#unavailable(new Error(`${response.status} ${answer.trim().slice(0, 300)}`));
+    throw this.#unavailable(new Error(`${status} ${said}`));
+  }
+
+  /** What a write would meet, found by one without lines: 204; 401, the user is not known; 403, he may not; 404, there is no such database. Throws STORE_UNAVAILABLE. */
+  probe(): Promise<{ status: number; said: string }> {
+    return this.#post('', false);
   }
 
   /** The rows of one statement, of all its series. Throws STORE_UNAVAILABLE. */
@@ -112,15 +115,25 @@ export class InfluxConnection {
     try {
       answer = await this.#client.queryRaw(statement, { precision: 'ms', database: this.options.database, method: 'POST' }) as QueryAnswer;
     } catch (error) {
-      throw this.#unavailable(error);
+      throw this.#unavailable(refusal(error));
     }
     const error = answer.error ?? answer.results?.find((result) => result.error !== undefined)?.error;
     if (error !== undefined) throw this.#unavailable(new Error(error));
     const rows: InfluxRow[] = [];
     for (const series of answer.results?.flatMap((result) => result.series ?? []) ?? []) {
-      for (const values of series.values) rows.push(Object.assign(Object.create(null) as InfluxRow, series.tags, Object.fromEntries(series.columns.map((column, i) => [column, values[i]]))));
+      for (const values of series.values ?? []) rows.push(Object.assign(Object.create(null) as InfluxRow, series.tags, Object.fromEntries(series.columns.map((column, i) => [column, values[i]]))));
     }
     return rows;
+  }
+
+  async #post(body: string | Uint8Array<ArrayBuffer>, gzip: boolean): Promise<{ status: number; said: string }> {
+    const headers = gzip ? { ...this.#headers, 'content-encoding': 'gzip' } : this.#headers;
+    try {
+      const response = await fetch(this.#writeUrl, { method: 'POST', headers, body, redirect: 'error', signal: AbortSignal.timeout(this.#timeoutMs) });
+      return { status: response.status, said: errorIn(await response.text()) };
+    } catch (error) {
+      throw this.#unavailable(error instanceof Error && error.cause ? error.cause : error);
+    }
   }
 
   #unavailable(cause: unknown): GruardError {
@@ -130,6 +143,23 @@ export class InfluxConnection {
 
 const noUser = null as unknown as undefined;
 const noBackoff = { getDelay: () => 0, next: () => noBackoff, reset: () => noBackoff };
+
+/** What an answer says is wrong: of 1.x `{"error": ...}`, of 2.x `{"message": ...}`. */
+function errorIn(answer: string): string {
+  try {
+    const { error, message } = JSON.parse(answer) as { error?: unknown; message?: unknown };
+    if (typeof (error ?? message) === 'string') return String(error ?? message);
+  } catch {
+    // Not JSON: as it is.
+  }
+  return answer.trim().slice(0, 300);
+}
+
+/** The client's error for a status, with what the server said and not its JSON. */
+function refusal(error: unknown): unknown {
+  const found = /^A (\d+) .*? error occurred: ([\s\S]*)$/.exec(messageOf(error));
+  return found ? new Error(`${found[1]} ${errorIn(found[2])}`, { cause: error }) : error;
+}
 
 function parsedUrl(text: string): URL {
   let url: URL | undefined;

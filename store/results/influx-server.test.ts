@@ -13,6 +13,7 @@ import { InfluxConnection } from './influx-connection.js';
 import type { InfluxOptions } from './influx-connection.js';
 import { CursorFile } from '../cursor.js';
 import { InfluxStore } from './influx.js';
+import type { Advice } from './influx-schema.js';
 
 const series = { device: 'oven3', metric: 'temperature' };
 const minute = Date.UTC(2026, 0, 1);
@@ -21,8 +22,10 @@ describe.skipIf(!findInfluxd())('the InfluxDB store and its server (skipped wher
   let server: Influxd;
   let dir: string;
   let stores: InfluxStore[];
+  let advice: Advice[];
 
   beforeEach(async () => {
+    advice = [];
     dir = mkdtempSync(join(tmpdir(), 'gruard-influx-'));
     stores = [];
     server = await startInfluxd();
@@ -34,7 +37,7 @@ describe.skipIf(!findInfluxd())('the InfluxDB store and its server (skipped wher
   });
 
   const opened = async (options: Partial<InfluxOptions> = {}): Promise<InfluxStore> => {
-    const store = new InfluxStore({ url: server.url, database: 'gruard', cursorPath: join(dir, 'influx.cursor'), timeoutMs: 5_000, ...options });
+    const store = new InfluxStore({ url: server.url, database: 'gruard', cursorPath: join(dir, 'influx.cursor'), timeoutMs: 5_000, ...options }, (one) => advice.push(one));
     stores.push(store);
     await store.open();
     return store;
@@ -42,13 +45,12 @@ describe.skipIf(!findInfluxd())('the InfluxDB store and its server (skipped wher
   const raw = (statement: string): ReturnType<InfluxConnection['query']> => new InfluxConnection({ url: server.url, database: 'gruard', cursorPath: '' }).query(statement);
 
   test('the database, its retention and the hourly aggregates are made', async () => {
-    const store = await opened({ retentionDays: 90 });
-    expect(store.advice).toEqual([]);
+    await opened({ retentionDays: 90 });
     const policies = await raw('SHOW RETENTION POLICIES ON gruard');
     expect(policies.map((row) => [row.name, row.duration, row.default])).toEqual([['gruard', '2160h0m0s', true], ['gruard_hourly', '0s', false]]);
     expect((await raw('SHOW CONTINUOUS QUERIES')).map((row) => row.name)).toContain('gruard_hourly');
-    const longer = await opened({ retentionDays: 180 });
-    expect(longer.advice).toEqual([]);
+    await opened({ retentionDays: 180 });
+    expect(advice).toEqual([]);
     expect((await raw('SHOW RETENTION POLICIES ON gruard'))[0].duration).toBe('4320h0m0s');
   });
 
@@ -67,9 +69,54 @@ describe.skipIf(!findInfluxd())('the InfluxDB store and its server (skipped wher
 
   test('what was made by others is left alone, and what to run is said', async () => {
     await raw('CREATE DATABASE gruard WITH DURATION 30d NAME theirs');
-    const store = await opened({ retentionDays: 90 });
-    expect(store.advice).toEqual([expect.stringContaining('ALTER RETENTION POLICY "theirs" ON "gruard" DURATION 90d')]);
+    await opened({ retentionDays: 90 });
+    expect(advice).toEqual([{ command: 'ALTER RETENTION POLICY "theirs" ON "gruard" DURATION 90d', reason: 'gruard did not make this policy' }]);
     expect((await raw('SHOW RETENTION POLICIES ON gruard')).find((row) => row.name === 'theirs')!.duration).toBe('720h0m0s');
+  });
+
+  test('where it is refused, all that an administrator has to run is told once, also where the server comes later; with that run the readings come', async () => {
+    const admin = { username: 'root', password: 'rootpw' };
+    await server.stop();
+    server = await startInfluxd({ auth: true });
+    const as = (user: { username?: string; password?: string }, statement: string): ReturnType<InfluxConnection['query']> => new InfluxConnection({ url: server.url, database: 'gruard', cursorPath: '', ...user }).query(statement);
+    await as({}, `CREATE USER root WITH PASSWORD 'rootpw' WITH ALL PRIVILEGES`);
+    await as(admin, `CREATE USER "plant's" WITH PASSWORD 'pw'`);
+    await server.kill();
+    const store = await opened({ username: "plant's", password: 'pw', retentionDays: 90 });
+    expect(advice).toEqual([]);
+    await server.start();
+    const rows = new Rows();
+    const batch = rows.batch([{ atMs: Date.now(), value: 5 }]);
+    for (let i = 0; i < 2; i++) await expect(store.write(batch, rows.fleet, 1)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', message: expect.stringContaining('404 database not found') as string });
+    expect(advice.map(({ command }) => command.replace(/ BEGIN .*/, ''))).toEqual([
+      'CREATE DATABASE "gruard" WITH DURATION 90d REPLICATION 1 NAME "gruard"',
+      'CREATE RETENTION POLICY "gruard_hourly" ON "gruard" DURATION INF REPLICATION 1',
+      'CREATE CONTINUOUS QUERY "gruard_hourly" ON "gruard" RESAMPLE FOR 3h',
+      `GRANT ALL ON "gruard" TO "plant's"`,
+    ]);
+    expect(advice[0].reason).toMatch(/403 error authorizing query: plant's not authorized to execute statement 'CREATE DATABASE/);
+    for (const { command } of advice) await as(admin, command);
+    await store.write(batch, rows.fleet, 1);
+    expect((await store.querySeries({ ...series, limit: 1 })).items[0].actual).toBe(5);
+    // Prepared again, it finds all that it needs.
+    const told = advice.length;
+    await opened({ username: "plant's", password: 'pw', retentionDays: 90 });
+    expect(advice).toHaveLength(told);
+    expect((await as(admin, 'SHOW CONTINUOUS QUERIES')).map((row) => row.name)).toContain('gruard_hourly');
+  });
+
+  test('a user who may not read the database, and one whom the server does not know', async () => {
+    await server.stop();
+    server = await startInfluxd({ auth: true });
+    const as = (user: { username?: string; password?: string }, statement: string): ReturnType<InfluxConnection['query']> => new InfluxConnection({ url: server.url, database: 'gruard', cursorPath: '', ...user }).query(statement);
+    await as({}, `CREATE USER root WITH PASSWORD 'rootpw' WITH ALL PRIVILEGES`);
+    for (const statement of ['CREATE DATABASE gruard', `CREATE USER writer WITH PASSWORD 'pw'`, 'GRANT WRITE ON gruard TO writer']) await as({ username: 'root', password: 'rootpw' }, statement);
+    await opened({ username: 'writer', password: 'pw' });
+    expect(advice).toEqual([{ command: 'GRANT ALL ON "gruard" TO "writer"', reason: 'this user may not read the database' }]);
+    const store = await opened({ username: 'writer', password: 'wrong' });
+    expect(advice).toHaveLength(1);
+    const rows = new Rows();
+    await expect(store.write(rows.batch([{ atMs: minute }]), rows.fleet, 1)).rejects.toMatchObject({ message: expect.stringContaining('401 authorization failed') as string });
   });
 
   test('a server that is down is waited for, and nothing is lost', async () => {
@@ -176,8 +223,13 @@ describe('the InfluxDB store with a user or token', () => {
   let close: () => void;
   let dir: string;
   let version: string;
+  /** The status of a write without lines: 404 where there is no database. */
+  let empty: number;
+  let advice: Advice[];
 
   beforeEach(async () => {
+    empty = 204;
+    advice = [];
     seen = [];
     dir = mkdtempSync(join(tmpdir(), 'gruard-influx-'));
     const body = async (request: IncomingMessage): Promise<string> => {
@@ -191,7 +243,7 @@ describe('the InfluxDB store with a user or token', () => {
         seen.push({ url: request.url!, authorization: request.headers.authorization, body: text });
         response.setHeader('x-influxdb-version', version);
         if (request.url!.startsWith('/query')) response.end('{"results":[{}]}');
-        else response.writeHead(204).end();
+        else response.writeHead(request.url!.startsWith('/write') && text === '' ? empty : 204).end();
       });
     });
     const port = await freePort();
@@ -205,7 +257,7 @@ describe('the InfluxDB store with a user or token', () => {
   });
 
   const use = async (options: Partial<InfluxOptions>): Promise<InfluxStore> => {
-    const store = new InfluxStore({ url, database: 'gruard', cursorPath: join(dir, 'cursor'), ...options });
+    const store = new InfluxStore({ url, database: 'gruard', cursorPath: join(dir, 'cursor'), ...options }, (one) => advice.push(one));
     await store.open();
     const rows = new Rows();
     await store.write(rows.batch([{ atMs: 5 }]), rows.fleet, 1);
@@ -215,11 +267,23 @@ describe('the InfluxDB store with a user or token', () => {
 
   test('a token goes with every request, and a server without the statements gets none of them', async () => {
     version = 'v2.7.12';
-    const store = await use({ token: 's3cret', retentionDays: 30 });
+    await use({ token: 's3cret', retentionDays: 30 });
     expect(new Set(seen.map((request) => request.authorization))).toEqual(new Set(['Token s3cret']));
     expect(seen.filter((request) => /CREATE|SHOW|ALTER/i.test(request.body + request.url))).toEqual([]);
-    expect(store.advice.join('\n')).toContain('influx bucket create --name gruard --retention 30d');
-    expect(store.advice.join('\n')).not.toContain('s3cret');
+    expect(advice).toEqual([]);
+  });
+
+  test('what has to be run on a server of version 2 or 3 is told where there is no database', async () => {
+    empty = 404;
+    version = 'v2.7.12';
+    await use({ token: 's3cret', retentionDays: 30 });
+    version = '3.1.0';
+    await use({ token: 's3cret', retentionDays: 30 });
+    expect(advice.map(({ command }) => command)).toEqual([
+      'influx bucket create --name gruard --retention 30d', 'influx v1 dbrp create --db gruard --rp gruard --default --bucket-id BUCKET_ID',
+      'influxdb3 create database --retention-period 30d gruard',
+    ]);
+    expect(JSON.stringify(advice)).not.toContain('s3cret');
   });
 
   test('a user and password go as basic authentication', async () => {

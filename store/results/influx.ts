@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Batch } from '../../core/batch.js';
 import { DEVICE_METRIC } from '../../core/batch.js';
 import { GruardError } from '../../core/errors.js';
@@ -9,7 +10,7 @@ import { InfluxConnection } from './influx-connection.js';
 import type { FleetMinutesDocument } from './influx-fleet.js';
 import { FleetMinutes } from './influx-fleet.js';
 import { InfluxQueries, tagIs, timeLiteral } from './influx-queries.js';
-import type { Preparation } from './influx-schema.js';
+import type { Advice, Preparation } from './influx-schema.js';
 import { prepareDatabase } from './influx-schema.js';
 import type { FleetMinute } from './line.js';
 import { decodeName, eventLine, fleetLine, MEASUREMENT, ReadingLines, verdictLine } from './line.js';
@@ -34,19 +35,16 @@ export class InfluxStore implements ResultStore {
   #fleet = FleetMinutes.from();
   /** undefined until a server was there to be prepared. */
   #preparation: Preparation | undefined;
+  readonly #told = new Set<string>();
   /** Writes and expiry go one after another. */
   #turn: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  constructor(readonly options: InfluxOptions) {
+  /** Told as soon as the server was reached, each command once: what an administrator has to run, where gruard is not allowed to. */
+  constructor(readonly options: InfluxOptions, readonly onAdvice: (advice: Advice) => void = () => undefined) {
     this.#connection = new InfluxConnection(options);
     this.#queries = new InfluxQueries(this.#connection);
     this.#cursor = CursorFile.at(options.cursorPath);
-  }
-
-  /** What an administrator has to run, where gruard was not allowed to; empty until the server was reached. */
-  get advice(): readonly string[] {
-    return this.#preparation?.advice ?? [];
   }
 
   /** Points that the server refused since they are older than its retention, since the start. */
@@ -165,7 +163,13 @@ export class InfluxStore implements ResultStore {
       }
       if (lines !== '') await this.#connection.write(lines);
     };
-    await Promise.all(Array.from({ length: lanes }, (_, lane) => writeLane(lane)));
+    const running: Promise<void>[] = [];
+    for (let lane = 0; lane < lanes; lane++) {
+      running.push(writeLane(lane));
+      // The first lane's lines are on their way while those of the next are made: without this turn nothing leaves before all are.
+      if (lane < lanes - 1) await nextTurn();
+    }
+    await Promise.all(running);
   }
 
   async #writeRest(batch: Batch, minutes: readonly FleetMinute[]): Promise<void> {
@@ -187,7 +191,13 @@ export class InfluxStore implements ResultStore {
   }
 
   async #prepared(): Promise<Preparation> {
-    this.#preparation ??= await prepareDatabase(this.#connection);
+    if (this.#preparation) return this.#preparation;
+    this.#preparation = await prepareDatabase(this.#connection);
+    for (const advice of this.#preparation.advice) {
+      if (this.#told.has(advice.command)) continue;
+      this.#told.add(advice.command);
+      this.onAdvice(advice);
+    }
     return this.#preparation;
   }
 

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -10,6 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export interface Influxd {
   url: string;
   port: number;
+  /** CPU time that it has used, in milliseconds; NaN where the system does not tell (no /proc). */
+  cpuMs(): number;
   /** Stops it and removes its folder. */
   stop(): Promise<void>;
   /** Kills it as a crash would; the folder stays. */
@@ -51,11 +53,22 @@ export async function startInfluxd(options: { auth?: boolean; index?: 'inmem' | 
   return {
     url, port, start,
     kill: () => end('SIGKILL'),
+    cpuMs: () => cpuMsOf(child!.pid!),
     async stop() {
       await end('SIGKILL');
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** User and system time of a process, from fields 14 and 15 of /proc/PID/stat, which count hundredths of a second. */
+function cpuMsOf(pid: number): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+  } catch {
+    return NaN;
+  }
 }
 
 function configuration(dir: string, port: number, rpcPort: number, options: { auth?: boolean; index?: string }): string {

@@ -16,11 +16,17 @@ export interface Sample {
 }
 
 /** A real Prometheus on a free loopback port with a configuration and a directory of its own. */
+/** Samples in time order, as [seconds, value]. */
+export interface SampleSeries {
+  metric: Record<string, string>;
+  values: [number, string][];
+}
+
 export interface Prometheus {
   /** The newest values of an expression. Throws what the server says. */
   instant(expression: string): Promise<Sample[]>;
   /** Series of an expression over the last `seconds`. Throws what the server says. */
-  range(expression: string, seconds: number): Promise<unknown[]>;
+  range(expression: string, seconds: number): Promise<SampleSeries[]>;
   /** Ends it by its process id and removes its directory. */
   remove(): Promise<void>;
 }
