@@ -204,7 +204,7 @@ export class KafkaSource implements Source {
     partition.end = Number(batch.highWatermark);
     const set = this.#tap.take(batch.topic, batch.partition, batch.messages);
     if (set === 'gone') return;
-    for (const block of set ? await blocksOf(set) : [blockOfMessages(batch.messages)]) {
+    for await (const block of set ? blocksOf(set) : [blockOfMessages(batch.messages)]) {
       if (!await this.#push(payload, partition, block)) return;
     }
     payload.resolveOffset(batch.messages[batch.messages.length - 1].offset);

@@ -5,6 +5,7 @@ import { systemClock } from '../../core/clock.js';
 import type { KafkaConnection } from '../../core/kafka.js';
 import { KafkaSource, type KafkaSettings } from '../../ingest/kafka.js';
 import { KafkaServer, kafkaMissing } from '../servers/kafka.js';
+import { readTopic } from '../servers/kafka-topic.js';
 import { Bench, pause, sourceConformance } from './sources.js';
 
 describe.skipIf(kafkaMissing !== undefined)('a real Kafka broker', () => {
@@ -110,6 +111,19 @@ describe.skipIf(kafkaMissing !== undefined)('a real Kafka broker', () => {
       expect(bench.deadLetters.map(({ reason }) => reason)).toEqual(['no_device', 'no_metrics']);
       await source.close();
     });
+
+    it.each(['gzip', 'snappy', 'lz4', 'zstd'])('reads what is packed with %s, by itself and where kafkajs reads', async (codec) => {
+      const topic = `packed-${codec}`;
+      await server.createTopic(topic, 1, { 'compression.type': codec });
+      await send(topic, readings(0, 5000));
+      const bench = new Bench();
+      const source = new KafkaSource(bench.stages, systemClock, settingsFor(topic));
+      await source.open(bench.wake);
+      await bench.until(source, () => bench.rows.length === 5000);
+      expect(values(bench)).toEqual(Array.from({ length: 5000 }, (_, i) => i));
+      await source.close();
+      expect((await readTopic(server, topic)).map(({ value }) => (JSON.parse(value) as { t: number }).t)).toEqual(values(bench));
+    }, 30_000);
 
     it.each(['plain', 'scram-sha-256'] as const)('speaks TLS with a client certificate and SASL %s, and says what is wrong with a password', async (mechanism) => {
       const topic = `secure-${mechanism}`;

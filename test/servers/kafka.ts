@@ -84,10 +84,10 @@ export class KafkaServer {
     return new Kafka({ brokers: [this.broker], clientId: 'test', logLevel: logLevel.NOTHING, retry: { retries: 10, initialRetryTime: 100, maxRetryTime: 1000 } });
   }
 
-  async createTopic(topic: string, numPartitions = 1): Promise<void> {
+  async createTopic(topic: string, numPartitions = 1, settings: Record<string, string> = {}): Promise<void> {
     const admin = this.client().admin();
     await admin.connect();
-    await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: 1 }], waitForLeaders: false });
+    await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: 1, configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })) }], waitForLeaders: false });
     // kafkajs' own wait gives up on a broker that has not heard of the topic yet.
     for (let known = false; !known;) known = await admin.fetchTopicMetadata({ topics: [topic] }).then(({ topics }) => topics[0].partitions.length === numPartitions, () => false);
     await admin.disconnect();
