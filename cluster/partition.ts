@@ -46,6 +46,8 @@ export interface Takeover {
   snapshot: number | undefined;
   snapshotBytes: number;
   replayed: number;
+  /** Until the state of the snapshot was there, and until the replay was done too. */
+  loadedMs: number;
   tookMs: number;
 }
 
@@ -54,7 +56,7 @@ const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 3000;
 /** A transaction has no more rows than about that, so that whoever is killed often still comes on; past twice as many the partition waits. */
 const TRANSACTION_ROWS = 5000;
-/** A takeover that replayed this part of the messages between two snapshots leaves one at once: where workers die often, the next owner would replay the same again, and more. */
+/** A takeover that replayed this part of the messages between two snapshots leaves one at once, before its first transaction: where workers die often, the next owner would replay the same again, and more. */
 const REPLAYED_SHARE = 1 / 8;
 const CHUNK_MESSAGES = 1000;
 const MEMBER_MS = 100;
@@ -71,6 +73,8 @@ export class OwnedPartition {
   dropped = false;
   /** Why it must be taken anew. */
   failure: unknown;
+  /** Why the transaction in hand is not written yet, while it is tried again. */
+  trouble: string | undefined;
   takeover: Takeover | undefined;
   committed = 0;
   end = 0;
@@ -111,6 +115,11 @@ export class OwnedPartition {
     return this.#cell;
   }
 
+  /** How many messages are still to be replayed before it is live; as far as offsets tell. */
+  get toReplay(): number {
+    return this.#live ? 0 : Math.max(0, this.#silentUntil - this.next);
+  }
+
   /** The offset of the message that is wanted next. */
   get next(): number {
     return this.#cell?.next ?? 0;
@@ -124,10 +133,11 @@ export class OwnedPartition {
     const { offset, snapshotPlace } = await this.#committedOffset();
     const bounds = (await parts.admin.fetchTopicOffsets(topic)).find((one) => one.partition === partition)!;
     const low = Number(bounds.low);
-    this.end = Number(bounds.high);
     let cell = await Cell.open({ ...parts.cell, topic, partition });
-    cell.next = offset ?? (parts.from === 'earliest' ? low : this.end);
+    cell.next = offset ?? (parts.from === 'earliest' ? low : Number(bounds.high));
     this.#silentUntil = cell.next;
+    this.committed = cell.next;
+    this.end = Number(bounds.high);
     let snapshot: number | undefined;
     let snapshotBytes = 0;
     if (offset !== undefined) {
@@ -157,8 +167,7 @@ export class OwnedPartition {
     this.#writer = new OutcomeWriter(parts.topics, cell.fleet, partition);
     this.#snapshotOffset = cell.next;
     this.snapshotAtMs = parts.clock.nowMs();
-    this.committed = this.#silentUntil;
-    this.takeover = { offset: this.#silentUntil, snapshot, snapshotBytes, replayed: 0, tookMs: 0 };
+    this.takeover = { offset: this.#silentUntil, snapshot, snapshotBytes, replayed: 0, loadedMs: parts.clock.nowMs() - this.#takenMs, tookMs: 0 };
     if (cell.next >= this.#silentUntil) this.#goLive();
   }
 
@@ -187,6 +196,9 @@ export class OwnedPartition {
         this.#outcome.next = cell.next;
         this.#commitSoon();
         await this.#room(between);
+      } else if (cell.next - this.#snapshotOffset >= this.parts.snapshotMessages) {
+        // Whoever takes it from us goes on here.
+        this.#snapshotNow();
       }
       if (at < messages.length) await between();
       if (!this.ready) return;
@@ -245,7 +257,7 @@ export class OwnedPartition {
     this.#outcome = new Outcome(cell.next);
     this.takeover!.replayed = this.#replayed;
     this.takeover!.tookMs = parts.clock.nowMs() - this.#takenMs;
-    if (this.#replayed >= parts.snapshotMessages * REPLAYED_SHARE) this.snapshotAtMs = -Infinity;
+    if (this.#replayed >= parts.snapshotMessages * REPLAYED_SHARE) this.#snapshotNow();
     parts.log.info('partition taken', { partition: this.name, ...this.takeover, devices: cell.fleet.deviceCount });
   }
 
@@ -290,10 +302,12 @@ export class OwnedPartition {
       await this.#whenMember();
       try {
         await this.#write(outcome);
+        this.trouble = undefined;
         return;
       } catch (error) {
         if (this.dropped) throw error;
-        this.parts.log.debug('transaction', { partition: this.name, error: messageOf(error) });
+        this.trouble = messageOf(error);
+        this.parts.log.debug('transaction', { partition: this.name, error: this.trouble });
       }
       await new Promise((resolve) => { setTimeout(resolve, pauseMs); });
       await this.#whenMember();
@@ -301,7 +315,10 @@ export class OwnedPartition {
         await this.#producer?.disconnect().catch(() => undefined);
         this.#producer = await this.#fence();
         const { offset = outcome.start } = await this.#committedOffset();
-        if (offset === outcome.next) return;
+        if (offset === outcome.next) {
+          this.trouble = undefined;
+          return;
+        }
         if (offset !== outcome.start) throw new Superseded(`${this.name} was read to ${offset} by another worker, and to ${outcome.start} by this one`);
       } catch (error) {
         if (error instanceof Superseded) throw error;
@@ -363,6 +380,13 @@ export class OwnedPartition {
   #snapshotDue(offset: number): boolean {
     if (this.#snapshotting || offset === this.#snapshotOffset) return false;
     return offset - this.#snapshotOffset >= this.parts.snapshotMessages || this.parts.clock.nowMs() - this.snapshotAtMs >= this.parts.snapshotMs;
+  }
+
+  /** Of what was replayed: all of it is committed. */
+  #snapshotNow(): void {
+    const cell = this.#cell!;
+    if (this.#snapshotting || cell.next === this.#snapshotOffset) return;
+    this.#snapshotting = this.#snapshot(cell.save(), cell.next);
   }
 
   async #snapshot(state: ReturnType<Cell['save']>, offset: number): Promise<void> {

@@ -4,7 +4,7 @@ import { clusterObstacle, clusterTrial } from './trial.js';
 /**
  * `npm run test:cluster -- [--readings 2000000] [--devices 20000] [--workers 3] [--partitions 12] [--kill-every-ms 10000] [--kills N] [--broker-gone-ms 60000]
  * [--lose-snapshot] [--session-timeout-ms 6000] [--snapshot-messages 20000] [--kafka VERSION] [--seed S] [--log FILE] [--built] [--json]`: exit 1 where a result is missing, doubled or other than
- * that of a single uninterrupted run.
+ * that of a single uninterrupted run, in the topics or in InfluxDB, or a dead letter is missing or doubled.
  */
 const { values } = parseArgs({
   options: {
@@ -27,4 +27,5 @@ const report = await clusterTrial({
 }, stop.signal);
 for (const [name, value] of Object.entries(report)) process.stdout.write(`${name.replaceAll('_', ' ').padEnd(28)}${String(value).padStart(12)}\n`);
 if (values.json) process.stdout.write(`${JSON.stringify(report)}\n`);
-process.exit(report.missing + report.surplus + report.events_different + report.influx_missing > 0 ? 1 : 0);
+const { missing, surplus, events_different: events, influx_missing: readings, influx_scores_missing: scores, dead_letters_missing: letters, rebuilt } = report;
+process.exit([missing, surplus, events, readings, scores, letters].some((wrong) => wrong !== 0) || (values['lose-snapshot'] && rebuilt === 0) ? 1 : 0);

@@ -44,12 +44,18 @@ export interface TrialReport {
   events: number;
   events_different: number;
   influx_readings: number;
+  /** Points that it has too few (or, negative, too many): of readings, and of scores, device rows included. */
   influx_missing: number;
+  influx_scores_missing: number;
   dead_letters: number;
+  dead_letters_missing: number;
   takeover_pause_median_ms: number;
   takeover_pause_max_ms: number;
+  /** Of these: from the assignment until the snapshot was loaded, and until the replay was done. */
   takeover_load_median_ms: number;
   takeover_load_max_ms: number;
+  takeover_replay_median_ms: number;
+  takeover_replay_max_ms: number;
   replayed_max: number;
   snapshot_bytes_max: number;
   rebuilt: number;
@@ -96,7 +102,7 @@ async function run(server: KafkaServer, influxd: Influxd, workers: Workers, opti
     say(`${fleet.messages} messages written`);
   });
   const disturbing = disturb(server, workers, options, say, async () => written && await lagOf(server, options.partitions) === 0);
-  const [{ kills, pauses, loads }] = await Promise.all([disturbing, producing]);
+  const [{ kills, pauses, loads, replays }] = await Promise.all([disturbing, producing]);
   await untilRead(server, options.partitions);
   const seconds = (performance.now() - began) / 1000;
   await workers.stopAll();
@@ -107,14 +113,16 @@ async function run(server: KafkaServer, influxd: Influxd, workers: Workers, opti
   const actual = await committed(server, TOPICS.results, TOPICS.events);
   const { missing, surplus, eventsDifferent } = compare(expected, actual);
   const letters = await readTopic(server, TOPICS.dead);
-  const stored = await influxCount(influxd, 'actual');
+  const [stored, scores] = [await influxCount(influxd, 'actual'), await influxCount(influxd, 'anomaly_score')];
   for (const line of workers.log) if (line.level >= 50) say(`worker ${line.worker}: ${JSON.stringify(line)}`);
   const taken = workers.log.filter((line) => line.msg === 'partition taken');
   return {
     kafka: server.version, messages: expected.messages, readings: fleet.readings, kills, missing, surplus, scored: actual.scored, events: actual.events.size, events_different: eventsDifferent,
-    influx_readings: stored, influx_missing: fleet.readings - stored, dead_letters: letters.length,
+    influx_readings: stored, influx_missing: fleet.readings - stored, influx_scores_missing: actual.scored - scores,
+    dead_letters: letters.length, dead_letters_missing: expected.refused - letters.length,
     takeover_pause_median_ms: Math.round(median(pauses)), takeover_pause_max_ms: Math.round(Math.max(0, ...pauses)),
     takeover_load_median_ms: Math.round(median(loads)), takeover_load_max_ms: Math.round(Math.max(0, ...loads)),
+    takeover_replay_median_ms: Math.round(median(replays)), takeover_replay_max_ms: Math.round(Math.max(0, ...replays)),
     replayed_max: Math.max(0, ...taken.map((line) => Number(line.replayed))), snapshot_bytes_max: Math.max(0, ...taken.map((line) => Number(line.snapshotBytes))),
     rebuilt: workers.log.filter((line) => line.msg.startsWith('no snapshot of a partition')).length, seconds: Math.round(seconds), readings_per_s: Math.round(fleet.readings / seconds),
   };
@@ -138,7 +146,7 @@ async function createTopics(server: KafkaServer, partitions: number): Promise<vo
 }
 
 /** Kills, the broker's absence and the lost snapshot, while there is something left to read. */
-async function disturb(server: KafkaServer, workers: Workers, options: TrialOptions, say: (line: string) => void, over: () => Promise<boolean>): Promise<{ kills: number; pauses: number[]; loads: number[] }> {
+async function disturb(server: KafkaServer, workers: Workers, options: TrialOptions, say: (line: string) => void, over: () => Promise<boolean>): Promise<{ kills: number; pauses: number[]; loads: number[]; replays: number[] }> {
   const killed: { atMs: number; owned: string[] }[] = [];
   let [brokerGone, snapshotLost] = [false, false];
   for (let round = 0; killed.length < options.kills; round++) {
@@ -170,7 +178,8 @@ async function disturb(server: KafkaServer, workers: Workers, options: TrialOpti
   return {
     kills: killed.length,
     pauses: taken.flatMap(({ atMs, lines }) => lines.map((line: LogLine) => line.atMs - atMs)),
-    loads: taken.flatMap(({ lines }) => lines.map((line) => Number(line.tookMs))),
+    loads: taken.flatMap(({ lines }) => lines.map((line) => Number(line.loadedMs))),
+    replays: taken.flatMap(({ lines }) => lines.map((line) => Number(line.tookMs) - Number(line.loadedMs))),
   };
 }
 

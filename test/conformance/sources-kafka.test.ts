@@ -125,7 +125,7 @@ describe.skipIf(kafkaMissing !== undefined)('a real Kafka broker', () => {
       expect((await readTopic(server, topic)).map(({ value }) => (JSON.parse(value) as { t: number }).t)).toEqual(values(bench));
     }, 30_000);
 
-    it.each(['plain', 'scram-sha-256'] as const)('speaks TLS with a client certificate and SASL %s, and says what is wrong with a password', async (mechanism) => {
+    it.each(['plain', 'scram-sha-256', 'scram-sha-512'] as const)('speaks TLS with a client certificate and SASL %s, and says what is wrong with a password', async (mechanism) => {
       const topic = `secure-${mechanism}`;
       await server.createTopic(topic);
       await send(topic, readings(0, 3));
