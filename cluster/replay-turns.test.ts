@@ -11,7 +11,7 @@ describe('Turns of replay', () => {
     return new ReplayTurns<One>(({ name }) => begun.push(name));
   };
 
-  it('go to one after the other, the shortest first', () => {
+  it('go to one after the other', () => {
     const turns = turnsOf();
     const [a, b, c] = [one('a', 5), one('b', 9), one('c', 2)];
     for (const each of [a, b, c]) turns.enter(each);
@@ -20,10 +20,10 @@ describe('Turns of replay', () => {
     expect([a, b, c].map((each) => turns.isWaiting(each))).toEqual([false, true, true]);
     a.toReplay = 0;
     turns.pass();
-    c.toReplay = 0;
-    turns.pass();
-    expect(begun).toEqual(['a', 'c', 'b']);
     b.toReplay = 0;
+    turns.pass();
+    expect(begun).toEqual(['a', 'b', 'c']);
+    c.toReplay = 0;
     turns.pass();
     turns.enter(one('d', 1));
     expect(begun.at(-1)).toBe('d');
@@ -38,6 +38,19 @@ describe('Turns of replay', () => {
     turns.pass();
     expect(begun).toEqual(['a', 'c']);
     expect(turns.isWaiting(b)).toBe(false);
+  });
+
+  it('end after some time for a long replay, which goes on', () => {
+    const turns = turnsOf();
+    const [a, b] = [one('a', 1_000_000), one('b', 2)];
+    turns.enter(a);
+    turns.enter(b);
+    for (let look = 1; look <= 4; look++) {
+      expect(begun).toEqual(['a']);
+      a.next = look;
+      turns.look();
+    }
+    expect(begun).toEqual(['a', 'b']);
   });
 
   it('are not held up by who does not come on', () => {

@@ -8,14 +8,18 @@ export interface Replaying {
   readonly next: number;
 }
 
+/** A turn is over after so many looks, done or not: a long replay goes on beside those that follow. */
+const TURN_LOOKS = 4;
+
 /**
- * Partitions that were taken over replay one after the other, the shortest first: a worker is one thread, so that all at once would mean that all of them come late, and that a
- * worker that does not live long finishes none.
+ * Partitions that were taken over replay one after the other: a worker is one thread, so that all at once would mean that all of them come late, and that a worker that does not
+ * live long finishes none.
  */
 export class ReplayTurns<T extends Replaying> {
   readonly #waiting = new Set<T>();
   #current: T | undefined;
   #seenAt = -1;
+  #looks = 0;
 
   /** `begin` lets one read. */
   constructor(private readonly begin: (one: T) => void) {}
@@ -33,19 +37,22 @@ export class ReplayTurns<T extends Replaying> {
   pass(): void {
     if (this.#current?.ready && this.#current.toReplay > 0) return;
     this.#current = undefined;
-    for (const one of this.#waiting) if (!one.ready) this.#waiting.delete(one);
-    const [first] = [...this.#waiting].sort((a, b) => a.toReplay - b.toReplay);
-    if (first === undefined) return;
-    this.#waiting.delete(first);
-    this.#current = first;
-    this.#seenAt = -1;
-    this.begin(first);
+    for (const one of this.#waiting) {
+      this.#waiting.delete(one);
+      if (!one.ready) continue;
+      this.#current = one;
+      this.#seenAt = -1;
+      this.#looks = 0;
+      this.begin(one);
+      return;
+    }
   }
 
-  /** Called regularly: who did not come on since the last call holds up nobody. What it waits for may be marks of transactions, which no reader is given. */
+  /** Called regularly, some times a second. Who does not come on holds up nobody: what it waits for may be marks of transactions, which no reader is given. */
   look(): void {
-    if (this.#current?.next === this.#seenAt) this.#current = undefined;
-    else this.#seenAt = this.#current?.next ?? -1;
+    if (this.#current === undefined) return;
+    if (++this.#looks >= TURN_LOOKS || this.#current.next === this.#seenAt) this.#current = undefined;
+    else this.#seenAt = this.#current.next;
     this.pass();
   }
 }
