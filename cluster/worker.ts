@@ -54,6 +54,8 @@ export class Worker {
   #closed = false;
   #state: WorkerStatus['state'] = 'connecting';
   #detail: string | null = null;
+  /** What was logged of it: brokers may be gone for hours. */
+  #told: string | null = null;
   received = 0;
   takeovers = 0;
   /** Readings of partitions that are not ours any more. */
@@ -111,7 +113,8 @@ export class Worker {
       } catch (error) {
         this.#detail = messageOf(error);
         this.#state = 'disconnected';
-        this.#parts.log.warn('this worker left the group, and joins it again', { error: this.#detail });
+        if (this.#detail !== this.#told) this.#parts.log.warn('this worker left the group, and joins it again', { error: this.#detail });
+        this.#told = this.#detail;
       }
       this.#consumer = undefined;
       this.#aliveAtMs = -Infinity;
@@ -155,8 +158,10 @@ export class Worker {
 
   /** Called before the first fetch of a generation. */
   #joined(consumer: Consumer, assignment: Record<string, number[]>): void {
+    if (this.#told !== null) this.#parts.log.info('this worker is in the group again');
     this.#state = 'connected';
     this.#detail = null;
+    this.#told = null;
     this.#aliveAtMs = this.#parts.clock.nowMs();
     const assigned = new Set<string>();
     for (const [topic, partitions] of Object.entries(assignment)) {

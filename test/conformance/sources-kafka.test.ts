@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Message } from 'kafkajs';
+import { CompressionTypes, type Message } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../core/clock.js';
 import type { KafkaConnection } from '../../core/kafka.js';
@@ -124,6 +124,22 @@ describe.skipIf(kafkaMissing !== undefined)('a real Kafka broker', () => {
       await source.close();
       expect((await readTopic(server, topic)).map(({ value }) => (JSON.parse(value) as { t: number }).t)).toEqual(values(bench));
     }, 30_000);
+
+    it('does not unpack a bomb, and says where it is', async () => {
+      await server.createTopic('bomb');
+      await send('bomb', readings(0, 3));
+      const producer = server.client().producer();
+      await producer.connect();
+      await producer.send({ topic: 'bomb', compression: CompressionTypes.GZIP, messages: [{ key: 'oven3', value: Buffer.alloc(65 * 1024 * 1024, ' ') }] });
+      await producer.disconnect();
+      const bench = new Bench();
+      const source = new KafkaSource(bench.stages, systemClock, settingsFor('bomb'));
+      await source.open(bench.wake);
+      await bench.until(source, () => bench.rows.length === 3);
+      await bench.until(source, () => source.status().detail?.includes('67108864') === true);
+      expect(source.status()).toMatchObject({ state: 'disconnected', detail: 'bomb/0 from offset 3: a record batch that is packed with gzip has more than 67108864 bytes when unpacked' });
+      await source.close();
+    }, 60_000);
 
     it.each(['plain', 'scram-sha-256', 'scram-sha-512'] as const)('speaks TLS with a client certificate and SASL %s, and says what is wrong with a password', async (mechanism) => {
       const topic = `secure-${mechanism}`;
