@@ -13,7 +13,7 @@ describe('Turns of replay', () => {
 
   it('go to one after the other', () => {
     const turns = turnsOf();
-    const [a, b, c] = [one('a', 5), one('b', 9), one('c', 2)];
+    const [a, b, c] = [one('a', 15_000), one('b', 19_000), one('c', 16_000)];
     for (const each of [a, b, c]) turns.enter(each);
     turns.pass();
     expect(begun).toEqual(['a']);
@@ -29,9 +29,22 @@ describe('Turns of replay', () => {
     expect(begun.at(-1)).toBe('d');
   });
 
+  it('are shared by short ones, as many as make one long one', () => {
+    const turns = turnsOf();
+    const all = ['a', 'b', 'c', 'd'].map((name) => one(name, 7000));
+    for (const each of all) turns.enter(each);
+    expect(begun).toEqual(['a', 'b']);
+    all[0].toReplay = 6500;
+    turns.pass();
+    expect(begun).toEqual(['a', 'b']);
+    all[0].toReplay = 0;
+    turns.pass();
+    expect(begun).toEqual(['a', 'b', 'c']);
+  });
+
   it('pass over who was dropped, before its turn and in it', () => {
     const turns = turnsOf();
-    const [a, b, c] = [one('a', 1), one('b', 2), one('c', 3)];
+    const [a, b, c] = [one('a', 30_000), one('b', 30_000), one('c', 30_000)];
     for (const each of [a, b, c]) turns.enter(each);
     a.ready = false;
     b.ready = false;
@@ -42,7 +55,7 @@ describe('Turns of replay', () => {
 
   it('end after some time for a long replay, which goes on', () => {
     const turns = turnsOf();
-    const [a, b] = [one('a', 1_000_000), one('b', 2)];
+    const [a, b] = [one('a', 1_000_000), one('b', 20_000)];
     turns.enter(a);
     turns.enter(b);
     for (let look = 1; look <= 4; look++) {
@@ -55,7 +68,7 @@ describe('Turns of replay', () => {
 
   it('are not held up by who does not come on', () => {
     const turns = turnsOf();
-    const [a, b] = [one('a', 1), one('b', 2)];
+    const [a, b] = [one('a', 20_000), one('b', 20_000)];
     turns.enter(a);
     turns.enter(b);
     turns.look();

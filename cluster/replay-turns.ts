@@ -10,6 +10,8 @@ export interface Replaying {
 
 /** A turn is over after so many looks, done or not: a long replay goes on beside those that follow. */
 const TURN_LOOKS = 4;
+/** Short ones go together, up to so many messages: each by itself would wait for a fetch of its own. */
+const TOGETHER_MESSAGES = 20_000;
 
 /**
  * Partitions that were taken over replay one after the other: a worker is one thread, so that all at once would mean that all of them come late, and that a worker that does not
@@ -17,9 +19,7 @@ const TURN_LOOKS = 4;
  */
 export class ReplayTurns<T extends Replaying> {
   readonly #waiting = new Set<T>();
-  #current: T | undefined;
-  #seenAt = -1;
-  #looks = 0;
+  readonly #running = new Map<T, { seenAt: number; looks: number }>();
 
   /** `begin` lets one read. */
   constructor(private readonly begin: (one: T) => void) {}
@@ -35,24 +35,27 @@ export class ReplayTurns<T extends Replaying> {
 
   /** After anything that may have ended a turn. */
   pass(): void {
-    if (this.#current?.ready && this.#current.toReplay > 0) return;
-    this.#current = undefined;
+    let messages = 0;
+    for (const one of this.#running.keys()) {
+      if (one.ready && one.toReplay > 0) messages += one.toReplay;
+      else this.#running.delete(one);
+    }
     for (const one of this.#waiting) {
+      if (one.ready && this.#running.size > 0 && messages + one.toReplay > TOGETHER_MESSAGES) return;
       this.#waiting.delete(one);
       if (!one.ready) continue;
-      this.#current = one;
-      this.#seenAt = -1;
-      this.#looks = 0;
+      messages += one.toReplay;
+      this.#running.set(one, { seenAt: -1, looks: 0 });
       this.begin(one);
-      return;
     }
   }
 
   /** Called regularly, some times a second. Who does not come on holds up nobody: what it waits for may be marks of transactions, which no reader is given. */
   look(): void {
-    if (this.#current === undefined) return;
-    if (++this.#looks >= TURN_LOOKS || this.#current.next === this.#seenAt) this.#current = undefined;
-    else this.#seenAt = this.#current.next;
+    for (const [one, turn] of this.#running) {
+      if (++turn.looks >= TURN_LOOKS || one.next === turn.seenAt) this.#running.delete(one);
+      turn.seenAt = one.next;
+    }
     this.pass();
   }
 }

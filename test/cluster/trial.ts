@@ -13,7 +13,7 @@ export interface TrialOptions {
   devices: number;
   workers: number;
   partitions: number;
-  /** A worker is killed so often, and another started; 0: never. */
+  /** A worker is killed so often, and another started; where none owns anything yet, as soon as one does. */
   killEveryMs: number;
   /** Kills at the most. */
   kills: number;
@@ -176,6 +176,8 @@ async function disturb(server: KafkaServer, workers: Workers, options: TrialOpti
       say('the broker is back');
       continue;
     }
+    // On a machine that is so busy that no worker comes to own anything within that time, killing on would show nothing.
+    while (workers.owned.length === 0) await pause(WAIT_MS);
     const holding = options.loseSnapshot && lost === undefined && round >= 1 ? workers.owned.at(0) : undefined;
     // First dead, so that its owner does not write another one.
     const one = await workers.kill(holding);
