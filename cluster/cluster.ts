@@ -81,7 +81,7 @@ async function open(config: Config, connection: KafkaConnection, log: Log, clock
     results: { topic: results, partitions: await partitionsOf(results) }, events: { topic: events, partitions: await partitionsOf(events) },
     deadLetters: config.kafka.dead_letter_topic || undefined,
   };
-  const inputs = await Promise.all(config.kafka.topics.map(async (topic) => ({ topic, partitions: await partitionsOf(topic) })));
+  await Promise.all(config.kafka.topics.map(partitionsOf));
 
   const own = randomUUID().slice(0, 8);
   const snapshots = new SnapshotTopic(kafka, admin, config.cluster.snapshots_topic);
@@ -100,7 +100,7 @@ async function open(config: Config, connection: KafkaConnection, log: Log, clock
   const exports = await Exports.open(store, config.data_dir);
   closing.push(() => exports.close());
 
-  const control = new ControlWriter(kafka, inputs, clock);
+  const control = new ControlWriter(kafka, config.kafka.topics, partitionsOf, clock);
   closing.push(() => control.close());
   const k = config.kafka;
   const parts: Omit<PartitionParts, 'isMember'> = {

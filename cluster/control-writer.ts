@@ -8,7 +8,8 @@ export class ControlWriter {
   readonly #producer: Producer;
   #connected: Promise<void> | undefined;
 
-  constructor(kafka: Kafka, private readonly inputs: readonly { topic: string; partitions: number }[], private readonly clock: Clock) {
+  /** `partitionsOf` is asked anew each time: a topic may have been given more of them. */
+  constructor(kafka: Kafka, private readonly inputs: readonly string[], private readonly partitionsOf: (topic: string) => Promise<number>, private readonly clock: Clock) {
     this.#producer = kafka.producer({ allowAutoTopicCreation: false, retry: { retries: 5, initialRetryTime: 100, maxRetryTime: 1000 } });
   }
 
@@ -19,7 +20,8 @@ export class ControlWriter {
   /** Throws BROKER_UNREACHABLE. */
   async tellAll(control: PartitionControl): Promise<void> {
     try {
-      await this.#send(this.inputs.map(({ topic, partitions }) => ({ topic, partitions: Array.from({ length: partitions }, (_, partition) => partition) })), control);
+      const inputs = await Promise.all(this.inputs.map(async (topic) => ({ topic, partitions: Array.from({ length: await this.partitionsOf(topic) }, (_, partition) => partition) })));
+      await this.#send(inputs, control);
     } catch (cause) {
       throw new GruardError('BROKER_UNREACHABLE', `not written to the input topics: ${messageOf(cause)}`, { cause });
     }

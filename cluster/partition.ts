@@ -1,7 +1,6 @@
-import type { Admin, Kafka, KafkaMessage, Producer } from 'kafkajs';
+import type { KafkaMessage } from 'kafkajs';
 import type { Clock } from '../core/clock.js';
 import { messageOf } from '../core/errors.js';
-import type { Log } from '../core/log.js';
 import type { ResultStore, SeriesNames } from '../core/results.js';
 import type { Batch } from '../core/batch.js';
 import { partitionName } from './assigner.js';
@@ -9,6 +8,7 @@ import { Cell, type CellSettings, type Refused } from './cell.js';
 import { Outcome, OutcomeWriter, type OutputTopics } from './outcome.js';
 import { packSnapshot, unpackSnapshot } from './snapshot.js';
 import type { SnapshotReader, SnapshotTopic } from './snapshot-topic.js';
+import { Transactions, type TransactionParts } from './transactions.js';
 
 /** Results beside the topics: upserts, so that writing twice is writing once. */
 export interface UpsertStore {
@@ -18,10 +18,7 @@ export interface UpsertStore {
 }
 
 /** What all partitions of a worker share. */
-export interface PartitionParts {
-  kafka: Kafka;
-  admin: Admin;
-  groupId: string;
+export interface PartitionParts extends TransactionParts {
   from: 'earliest' | 'latest';
   cell: Omit<CellSettings, 'topic' | 'partition'>;
   topics: OutputTopics;
@@ -32,10 +29,7 @@ export interface PartitionParts {
   snapshotMs: number;
   snapshotMessages: number;
   commitDelayMs: number;
-  /** Whether this worker is known to be a member of the group now: a member that is not must not write. */
-  isMember: () => boolean;
   onRefused: (refused: Refused, topic: string, partition: number) => void;
-  log: Log;
   clock: Clock;
 }
 
@@ -46,20 +40,17 @@ export interface Takeover {
   snapshot: number | undefined;
   snapshotBytes: number;
   replayed: number;
+  /** Until the state of the snapshot was there, and until the replay was done too. */
+  loadedMs: number;
   tookMs: number;
 }
 
-const TRANSACTION_TIMEOUT_MS = 30_000;
-const FIRST_RETRY_MS = 200;
-const LAST_RETRY_MS = 3000;
 /** A transaction has no more rows than about that, so that whoever is killed often still comes on; past twice as many the partition waits. */
 const TRANSACTION_ROWS = 5000;
-/** A takeover that replayed this part of the messages between two snapshots leaves one at once: where workers die often, the next owner would replay the same again, and more. */
+/** A takeover that replayed this part of the messages between two snapshots leaves one at once, before its first transaction: where workers die often, the next owner would replay the same again, and more. */
 const REPLAYED_SHARE = 1 / 8;
 const CHUNK_MESSAGES = 1000;
-const MEMBER_MS = 100;
-const MARK_MS = 10;
-const MARK_TRIES = 200;
+const ROOM_MS = 100;
 
 /**
  * One input partition while this worker owns it: its cell, and the transactions that write what comes of its log together with how far it was read. A transactional id for each
@@ -82,7 +73,7 @@ export class OwnedPartition {
   /** Where it was last asked for again. */
   soughtAt = -1;
   #cell: Cell | undefined;
-  #producer: Producer | undefined;
+  readonly #transactions: Transactions;
   #writer!: OutcomeWriter;
   #store: UpsertStore | undefined;
   #outcome!: Outcome;
@@ -100,6 +91,12 @@ export class OwnedPartition {
   constructor(private readonly parts: PartitionParts, readonly topic: string, readonly partition: number) {
     this.name = partitionName(topic, partition);
     this.heardMs = parts.clock.nowMs();
+    this.#transactions = new Transactions(parts, topic, partition);
+  }
+
+  /** Why what was read is not committed yet, while that is tried again. */
+  get trouble(): string | undefined {
+    return this.#transactions.trouble;
   }
 
   /** Whether it can be given messages. */
@@ -111,6 +108,11 @@ export class OwnedPartition {
     return this.#cell;
   }
 
+  /** How many messages are still to be replayed before it is live; as far as offsets tell. */
+  get toReplay(): number {
+    return this.#live ? 0 : Math.max(0, this.#silentUntil - this.next);
+  }
+
   /** The offset of the message that is wanted next. */
   get next(): number {
     return this.#cell?.next ?? 0;
@@ -120,14 +122,15 @@ export class OwnedPartition {
   async take(): Promise<void> {
     const { parts, topic, partition } = this;
     this.#takenMs = parts.clock.nowMs();
-    this.#producer = await this.#fence();
-    const { offset, snapshotPlace } = await this.#committedOffset();
+    await this.#transactions.open();
+    const { offset, snapshotPlace } = await this.#transactions.committed();
     const bounds = (await parts.admin.fetchTopicOffsets(topic)).find((one) => one.partition === partition)!;
     const low = Number(bounds.low);
-    this.end = Number(bounds.high);
     let cell = await Cell.open({ ...parts.cell, topic, partition });
-    cell.next = offset ?? (parts.from === 'earliest' ? low : this.end);
+    cell.next = offset ?? (parts.from === 'earliest' ? low : Number(bounds.high));
     this.#silentUntil = cell.next;
+    this.committed = cell.next;
+    this.end = Number(bounds.high);
     let snapshot: number | undefined;
     let snapshotBytes = 0;
     if (offset !== undefined) {
@@ -157,8 +160,7 @@ export class OwnedPartition {
     this.#writer = new OutcomeWriter(parts.topics, cell.fleet, partition);
     this.#snapshotOffset = cell.next;
     this.snapshotAtMs = parts.clock.nowMs();
-    this.committed = this.#silentUntil;
-    this.takeover = { offset: this.#silentUntil, snapshot, snapshotBytes, replayed: 0, tookMs: 0 };
+    this.takeover = { offset: this.#silentUntil, snapshot, snapshotBytes, replayed: 0, loadedMs: parts.clock.nowMs() - this.#takenMs, tookMs: 0 };
     if (cell.next >= this.#silentUntil) this.#goLive();
   }
 
@@ -187,6 +189,9 @@ export class OwnedPartition {
         this.#outcome.next = cell.next;
         this.#commitSoon();
         await this.#room(between);
+      } else if (cell.next - this.#snapshotOffset >= this.parts.snapshotMessages) {
+        // Whoever takes it from us goes on here.
+        this.#snapshotNow();
       }
       if (at < messages.length) await between();
       if (!this.ready) return;
@@ -202,7 +207,7 @@ export class OwnedPartition {
   /** While one transaction is written the next gathers, and no more. */
   async #room(between: () => Promise<void>): Promise<void> {
     while (this.#committing && this.#outcome.rows >= TRANSACTION_ROWS && this.ready) {
-      await Promise.race([this.#committing, new Promise((resolve) => { setTimeout(resolve, MEMBER_MS); })]);
+      await Promise.race([this.#committing, new Promise((resolve) => { setTimeout(resolve, ROOM_MS); })]);
       await between();
     }
   }
@@ -210,10 +215,11 @@ export class OwnedPartition {
   /** Lets go at once: what is under way is for the next owner to do again. */
   async drop(): Promise<void> {
     this.dropped = true;
+    this.#transactions.end();
     clearTimeout(this.#timer);
     this.#cell = undefined;
     await this.#committing?.catch(() => undefined);
-    await this.#producer?.disconnect().catch(() => undefined);
+    await this.#transactions.disconnect();
     await this.#store?.close().catch(() => undefined);
   }
 
@@ -245,7 +251,7 @@ export class OwnedPartition {
     this.#outcome = new Outcome(cell.next);
     this.takeover!.replayed = this.#replayed;
     this.takeover!.tookMs = parts.clock.nowMs() - this.#takenMs;
-    if (this.#replayed >= parts.snapshotMessages * REPLAYED_SHARE) this.snapshotAtMs = -Infinity;
+    if (this.#replayed >= parts.snapshotMessages * REPLAYED_SHARE) this.#snapshotNow();
     parts.log.info('partition taken', { partition: this.name, ...this.takeover, devices: cell.fleet.deviceCount });
   }
 
@@ -275,7 +281,9 @@ export class OwnedPartition {
     const cell = this.#cell!;
     this.#outcome = new Outcome(outcome.next);
     const saved = this.#snapshotDue(outcome.next) ? { state: cell.save(), offset: outcome.next } : undefined;
-    this.#committing = this.#commitUntilDone(outcome).then(() => {
+    const { start, next } = outcome;
+    const transaction = { start, next, snapshotPlace: this.#snapshotPlace, requests: () => this.#writer.requestsOf(outcome), upsert: () => this.#upsert(outcome) };
+    this.#committing = this.#transactions.commit(transaction).then(() => {
       this.committed = outcome.next;
       this.commits++;
       if (this.#outcome.empty) cell.fleet.forgetRetired();
@@ -284,85 +292,22 @@ export class OwnedPartition {
     return this.#committing;
   }
 
-  /** A try that fails keeps what it has and writes the same again, with another producer, as long as nobody else was here. */
-  async #commitUntilDone(outcome: Outcome): Promise<void> {
-    for (let pauseMs = FIRST_RETRY_MS; ; pauseMs = Math.min(LAST_RETRY_MS, 2 * pauseMs)) {
-      await this.#whenMember();
-      try {
-        await this.#write(outcome);
-        return;
-      } catch (error) {
-        if (this.dropped) throw error;
-        this.parts.log.debug('transaction', { partition: this.name, error: messageOf(error) });
-      }
-      await new Promise((resolve) => { setTimeout(resolve, pauseMs); });
-      await this.#whenMember();
-      try {
-        await this.#producer?.disconnect().catch(() => undefined);
-        this.#producer = await this.#fence();
-        const { offset = outcome.start } = await this.#committedOffset();
-        if (offset === outcome.next) return;
-        if (offset !== outcome.start) throw new Superseded(`${this.name} was read to ${offset} by another worker, and to ${outcome.start} by this one`);
-      } catch (error) {
-        if (error instanceof Superseded) throw error;
-        this.parts.log.debug('transaction', { partition: this.name, error: messageOf(error) });
-      }
-    }
-  }
-
-  /** Results first go where writing them twice is harmless: the transaction is what counts. */
-  async #write(outcome: Outcome): Promise<void> {
-    const { parts } = this;
-    const stored = this.#upsert(outcome);
-    stored.catch(() => undefined);
-    const transaction = await this.#producer!.transaction();
-    for (const topicMessages of this.#writer.requestsOf(outcome)) await afterTheLast(() => transaction.sendBatch({ acks: -1, topicMessages }));
-    const place = { partition: this.partition, offset: String(outcome.next), metadata: this.#snapshotPlace === undefined ? '' : String(this.#snapshotPlace) };
-    await afterTheLast(() => transaction.sendOffsets({ consumerGroupId: parts.groupId, topics: [{ topic: this.topic, partitions: [place] }] }));
-    await stored;
-    await transaction.commit();
-  }
-
   async #upsert({ batches }: Outcome): Promise<void> {
     const cell = this.#cell;
     if (!cell) throw new Error('dropped');
     for (const batch of batches) await this.#store!.load(batch, cell.fleet);
   }
 
-  async #whenMember(): Promise<void> {
-    while (!this.dropped && !this.parts.isMember()) await new Promise((resolve) => { setTimeout(resolve, MEMBER_MS); });
-    if (this.dropped) throw new Error('dropped');
-  }
-
-  /** A producer of the partition's transactional id: from here on nobody who had it before can commit, and nothing of theirs is under way. */
-  async #fence(): Promise<Producer> {
-    const producer = this.parts.kafka.producer({
-      transactionalId: `${this.parts.groupId}-${this.topic}-${this.partition}`, idempotent: true, maxInFlightRequests: 1, transactionTimeout: TRANSACTION_TIMEOUT_MS,
-      allowAutoTopicCreation: false, retry: { retries: 5, initialRetryTime: 50, maxRetryTime: 1000 },
-    });
-    try {
-      await producer.connect();
-      await (await producer.transaction()).abort();
-      if (this.dropped) throw new Error('dropped');
-      return producer;
-    } catch (error) {
-      await producer.disconnect().catch(() => undefined);
-      throw error;
-    }
-  }
-
-  async #committedOffset(): Promise<{ offset: number | undefined; snapshotPlace: number | undefined }> {
-    const { admin, groupId } = this.parts;
-    const [{ partitions }] = await admin.fetchOffsets({ groupId, topics: [this.topic] });
-    const mine = partitions.find(({ partition }) => partition === this.partition);
-    const offset = Number(mine?.offset ?? -1);
-    const place = Number(mine?.metadata || NaN);
-    return { offset: offset >= 0 ? offset : undefined, snapshotPlace: Number.isSafeInteger(place) ? place : undefined };
-  }
-
   #snapshotDue(offset: number): boolean {
     if (this.#snapshotting || offset === this.#snapshotOffset) return false;
     return offset - this.#snapshotOffset >= this.parts.snapshotMessages || this.parts.clock.nowMs() - this.snapshotAtMs >= this.parts.snapshotMs;
+  }
+
+  /** Of what was replayed: all of it is committed. */
+  #snapshotNow(): void {
+    const cell = this.#cell!;
+    if (this.#snapshotting || cell.next === this.#snapshotOffset) return;
+    this.#snapshotting = this.#snapshot(cell.save(), cell.next);
   }
 
   async #snapshot(state: ReturnType<Cell['save']>, offset: number): Promise<void> {
@@ -379,17 +324,3 @@ export class OwnedPartition {
     }
   }
 }
-
-/** A commit is answered before its marks are written everywhere, and until then nothing can be added to the next transaction; kafkajs does not ask again. */
-async function afterTheLast<T>(work: () => Promise<T>): Promise<T> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await work();
-    } catch (error) {
-      if ((error as { type?: string }).type !== 'CONCURRENT_TRANSACTIONS' || tries === MARK_TRIES) throw error;
-      await new Promise((resolve) => { setTimeout(resolve, MARK_MS); });
-    }
-  }
-}
-
-class Superseded extends Error {}

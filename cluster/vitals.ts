@@ -27,13 +27,21 @@ export function healthOf({ startedMs, clock, worker, view, address }: ClusterVit
   const checks: Check[] = [
     { name: 'group', status: state === 'connected' ? 'ok' : 'degraded', detail: `${state}: ${address}${detail === null ? '' : ` (${detail})`}` },
     { name: 'partitions', status: ready.length === owned.length ? 'ok' : 'degraded', detail: `${ready.length} of ${owned.length} ready` },
-    ...owned.filter((one) => one.failure !== undefined).map((one): Check => ({ name: `partition ${one.name}`, status: 'degraded', detail: messageOf(one.failure) })),
+    ...owned.flatMap((one): Check[] => {
+      const detail = one.failure !== undefined ? messageOf(one.failure) : one.trouble;
+      return detail === undefined ? [] : [{ name: `partition ${one.name}`, status: 'degraded', detail }];
+    }),
   ];
   if (view) checks.push({ name: 'view', status: view.state === 'connected' ? 'ok' : 'degraded', detail: `${view.state}${view.detail === null ? '' : `: ${view.detail}`}` });
   return {
     status: checks.some((check) => check.status !== 'ok') ? 'degraded' : 'ok', version: VERSION, uptimeMs: clock.nowMs() - startedMs, checks,
-    sources: [{ name: 'kafka', waiting: 0, state, address, detail, received: worker.received }],
+    sources: [{ name: 'kafka', waiting: 0, state, address, detail: detail ?? `${owned.length} partitions, ${owned.reduce((sum, one) => sum + behind(one), 0)} messages behind`, received: worker.received }],
   };
+}
+
+/** Messages that the brokers hold and that are not committed. */
+function behind({ end, committed }: { end: number; committed: number }): number {
+  return Math.max(0, end - committed);
 }
 
 export function measuresOf({ worker, view, deadLetters, reasons }: ClusterVitals): Measure[] {
@@ -46,7 +54,7 @@ export function measuresOf({ worker, view, deadLetters, reasons }: ClusterVitals
     gauge('gruard_devices', 'Devices of the partitions of this worker.', owned.reduce((sum, { cell }) => sum + (cell?.fleet.deviceCount ?? 0), 0)),
     gauge('gruard_series', 'Series of the partitions of this worker.', owned.reduce((sum, { cell }) => sum + (cell?.fleet.seriesCount ?? 0), 0)),
     labelled('gruard_source_lag_messages', 'Messages that the brokers hold and that are not committed yet.', 'gauge',
-      owned.map((one) => ({ labels: { source: 'kafka', partition: one.name }, value: Math.max(0, one.end - one.committed) }))),
+      owned.map((one) => ({ labels: { source: 'kafka', partition: one.name }, value: behind(one) }))),
     labelled('gruard_cluster_commits_total', 'Transactions.', 'counter', each((one) => one.commits)),
     labelled('gruard_cluster_snapshot_bytes', 'Size of the last snapshot.', 'gauge', each((one) => one.snapshotBytes)),
     labelled('gruard_cluster_takeover_seconds', 'How long the takeover took, from the assignment to the first new message.', 'gauge', each((one) => (one.takeover?.tookMs ?? 0) / 1000)),

@@ -3,6 +3,7 @@ import { messageOf } from '../core/errors.js';
 import { partitionName, stickyAssigner } from './assigner.js';
 import type { PartitionControl } from './control.js';
 import { OwnedPartition, type PartitionParts } from './partition.js';
+import { ReplayTurns } from './replay-turns.js';
 
 export interface WorkerOptions {
   topics: string[];
@@ -31,6 +32,7 @@ const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 5000;
 const LEAVE_MS = 3000;
 const IDLE_MS = 10_000;
+const ENDS_MS = 10_000;
 /** Partitions that may wait for their transactions at once; each gathers while it waits. */
 const AT_ONCE = 256;
 
@@ -42,15 +44,18 @@ export class Worker {
   readonly #options: WorkerOptions;
   readonly #owned = new Map<string, OwnedPartition>();
   readonly #taking = new Set<OwnedPartition>();
+  readonly #turns = new ReplayTurns<OwnedPartition>((one) => this.#read(one));
   #consumer: Consumer | undefined;
   #aliveAtMs = -Infinity;
   #serving: Promise<void> | undefined;
   #endSession: (reason: Error | undefined) => void = () => undefined;
-  #ticker: NodeJS.Timeout | undefined;
+  #timers: NodeJS.Timeout[] = [];
   #stopping = false;
   #closed = false;
   #state: WorkerStatus['state'] = 'connecting';
   #detail: string | null = null;
+  /** What was logged of it: brokers may be gone for hours. */
+  #told: string | null = null;
   received = 0;
   takeovers = 0;
   /** Readings of partitions that are not ours any more. */
@@ -63,8 +68,8 @@ export class Worker {
 
   start(): void {
     this.#serving = this.#serve();
-    this.#ticker = setInterval(() => this.#tellTime(), IDLE_MS);
-    this.#ticker.unref();
+    this.#timers = [setInterval(() => this.#tellTime(), IDLE_MS), setInterval(() => void this.#lookAtEnds(), ENDS_MS)];
+    for (const timer of this.#timers) timer.unref();
   }
 
   get owned(): readonly OwnedPartition[] {
@@ -82,7 +87,7 @@ export class Worker {
   /** Commits what was taken, leaves snapshots, and leaves the group. */
   async close(options: { keep: boolean }): Promise<void> {
     this.#stopping = true;
-    clearInterval(this.#ticker);
+    for (const timer of this.#timers) clearInterval(timer);
     if (options.keep) await Promise.race([Promise.all(this.owned.map((one) => one.handOver().catch(() => undefined))), later(3 * LEAVE_MS)]);
     this.#closed = true;
     this.#endSession(undefined);
@@ -108,7 +113,8 @@ export class Worker {
       } catch (error) {
         this.#detail = messageOf(error);
         this.#state = 'disconnected';
-        this.#parts.log.warn('this worker left the group, and joins it again', { error: this.#detail });
+        if (this.#detail !== this.#told) this.#parts.log.warn('this worker left the group, and joins it again', { error: this.#detail });
+        this.#told = this.#detail;
       }
       this.#consumer = undefined;
       this.#aliveAtMs = -Infinity;
@@ -123,7 +129,7 @@ export class Worker {
     const sessionTimeout = this.#options.sessionTimeoutMs;
     const consumer = this.#parts.kafka.consumer({
       groupId: this.#parts.groupId, sessionTimeout, heartbeatInterval: HEARTBEAT_MS, rebalanceTimeout: 2 * sessionTimeout, maxWaitTimeInMs: FETCH_WAIT_MS, minBytes: FETCH_BYTES, maxBytesPerPartition: PARTITION_BYTES,
-      allowAutoTopicCreation: false, metadataMaxAge: METADATA_MS, partitionAssigners: [stickyAssigner(() => [...this.#owned.keys()])],
+      allowAutoTopicCreation: false, metadataMaxAge: METADATA_MS, partitionAssigners: [stickyAssigner(() => this.#held())],
       retry: { retries: 2, initialRetryTime: 100, maxRetryTime: 1000, restartOnFailure: () => Promise.resolve(false) },
     });
     const end = this.#endSession;
@@ -141,12 +147,21 @@ export class Worker {
   #alive(consumer: Consumer): void {
     this.#aliveAtMs = this.#parts.clock.nowMs();
     for (const one of this.owned) if (one.failure !== undefined && !this.#taking.has(one)) this.#takeAnew(consumer, one);
+    this.#turns.look();
+  }
+
+  /** What costs the most to give away first. */
+  #held(): string[] {
+    const rank = (one: OwnedPartition): number => (!one.ready ? 2 : one.toReplay > 0 ? 1 : 0);
+    return this.owned.map((one) => ({ name: one.name, rank: rank(one) })).sort((a, b) => a.rank - b.rank).map(({ name }) => name);
   }
 
   /** Called before the first fetch of a generation. */
   #joined(consumer: Consumer, assignment: Record<string, number[]>): void {
+    if (this.#told !== null) this.#parts.log.info('this worker is in the group again');
     this.#state = 'connected';
     this.#detail = null;
+    this.#told = null;
     this.#aliveAtMs = this.#parts.clock.nowMs();
     const assigned = new Set<string>();
     for (const [topic, partitions] of Object.entries(assignment)) {
@@ -154,12 +169,13 @@ export class Worker {
         const name = partitionName(topic, partition);
         assigned.add(name);
         const known = this.#owned.get(name);
-        if (known?.ready) consumer.seek({ topic, partition, offset: String(known.next) });
-        else if (known && this.#taking.has(known)) consumer.pause([{ topic, partitions: [partition] }]);
+        if (known?.ready && !this.#turns.isWaiting(known)) consumer.seek({ topic, partition, offset: String(known.next) });
+        else if (known?.ready || (known && this.#taking.has(known))) consumer.pause([{ topic, partitions: [partition] }]);
         else this.#takeAnew(consumer, known ?? this.#own(topic, partition));
       }
     }
     for (const one of this.owned) if (!assigned.has(one.name)) this.#disown(one);
+    this.#turns.pass();
   }
 
   #own(topic: string, partition: number): OwnedPartition {
@@ -189,16 +205,21 @@ export class Worker {
     this.takeovers++;
     void one.take().then(() => {
       this.#taking.delete(one);
-      const current = this.#consumer;
-      if (one.dropped || !one.ready || !current) return;
-      current.seek({ topic, partition, offset: String(one.next) });
-      current.resume([{ topic, partitions: [partition] }]);
+      if (!one.ready) return;
+      if (one.toReplay > 0) this.#turns.enter(one);
+      else this.#read(one);
       this.#tellSettings(one);
     }).catch((error: unknown) => {
       // Tried again with the next sign that we are a member.
       this.#taking.delete(one);
       one.failure = error;
     });
+  }
+
+  /** From where it stands. Between two sessions nothing is to be done: the next one begins so. */
+  #read({ topic, partition, next }: OwnedPartition): void {
+    this.#consumer?.seek({ topic, partition, offset: String(next) });
+    this.#consumer?.resume([{ topic, partitions: [partition] }]);
   }
 
   async #eachBatch(payload: EachBatchPayload): Promise<void> {
@@ -217,8 +238,8 @@ export class Worker {
     });
     if (one.ready && one.next > lastOffset) payload.resolveOffset(messages[messages.length - 1].offset);
     else if (one.ready) this.#consumer?.seek({ topic: one.topic, partition: one.partition, offset: String(one.next) });
-    if (one.failure === undefined) return;
-    this.#consumer?.pause([{ topic: one.topic, partitions: [one.partition] }]);
+    if (one.failure !== undefined) this.#consumer?.pause([{ topic: one.topic, partitions: [one.partition] }]);
+    this.#turns.pass();
   }
 
   /** Whether a batch was asked for at an offset beyond the one that is wanted: it is asked for again. Gaps of the log itself (compaction, marks of transactions) are none. */
@@ -236,6 +257,17 @@ export class Worker {
     this.#options.tell(one.topic, change, one.partition).catch((error: unknown) => {
       this.#parts.log.warn('the settings of the detector were not written to a partition; the next takeover does it', { partition: one.name, error: messageOf(error) });
     });
+  }
+
+  /** While nothing is fetched, since a store is away, the broker does not say how far behind we are. */
+  async #lookAtEnds(): Promise<void> {
+    if (this.#state !== 'connected') return;
+    for (const topic of new Set(this.owned.map((one) => one.topic))) {
+      for (const { partition, high } of await this.#parts.admin.fetchTopicOffsets(topic).catch(() => [])) {
+        const one = this.#owned.get(partitionName(topic, partition));
+        if (one?.ready) one.end = Math.max(one.end, Number(high));
+      }
+    }
   }
 
   /** A partition in which nobody speaks has no time: whoever should have spoken is found silent all the same. */

@@ -1,4 +1,7 @@
 import { Kafka, logLevel, type ISocketFactory, type KafkaConfig, type SASLOptions } from 'kafkajs';
+import { teachKafkajs } from './compression/index.js';
+
+teachKafkajs();
 
 /** How a Kafka cluster is reached; the same for the source, the output topics, alerts and the commands. */
 export interface KafkaConnection {

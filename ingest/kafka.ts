@@ -204,8 +204,12 @@ export class KafkaSource implements Source {
     partition.end = Number(batch.highWatermark);
     const set = this.#tap.take(batch.topic, batch.partition, batch.messages);
     if (set === 'gone') return;
-    for (const block of set ? await blocksOf(set) : [blockOfMessages(batch.messages)]) {
-      if (!await this.#push(payload, partition, block)) return;
+    try {
+      for await (const block of set ? blocksOf(set) : [blockOfMessages(batch.messages)]) {
+        if (!await this.#push(payload, partition, block)) return;
+      }
+    } catch (error) {
+      throw error instanceof GruardError ? new GruardError(error.code, `${batch.topic}/${batch.partition} from offset ${partition.next ?? 0}: ${error.message}`) : error;
     }
     payload.resolveOffset(batch.messages[batch.messages.length - 1].offset);
   }

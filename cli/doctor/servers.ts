@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { connect as plainConnect } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
 import mqtt, { type IClientOptions } from 'mqtt';
@@ -141,7 +140,7 @@ async function alertSink(sink: SinkSettings): Promise<Finding | undefined> {
     case 'log':
       return undefined;
     case 'mqtt':
-      return await broker(check, sink.url, { username: sink.username, password: sink.password, ca: sink.caFile === undefined ? undefined : readFileSync(sink.caFile) }, [], names);
+      return await broker(check, sink.url, { username: sink.username, password: sink.password, ...sink.tls }, [], names);
     case 'kafka':
       return await topicsThere(check, sink.connection, [sink.topic], names, `Make the topic, or mend ${setting('topic')}.`);
     case 'webhook':

@@ -1,6 +1,5 @@
 import type { IHeaders, KafkaMessage } from 'kafkajs';
-import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
+import { CODEC_MASK, isKnownCodec, unpackRecords } from '../../core/compression/index.js';
 
 /** What a broker sent of one partition: record batches as they stand in its log (Kafka protocol, "Record Batch", magic 2), the last of them perhaps cut off. */
 export interface RecordSet {
@@ -43,23 +42,18 @@ const COUNT = 57;
 const HEADER_BYTES = 61;
 /** Bytes of a batch before those that its length counts. */
 const OUTSIDE_BYTES = 12;
-const CODEC_MASK = 0x07;
-const GZIP = 1;
 const LOG_APPEND_TIME = 0x08;
 const TRANSACTIONAL = 0x10;
 const CONTROL = 0x20;
 /** Length, attributes, time, offset, key, value, headers: a byte each. */
 const LEAST_RECORD_BYTES = 7;
-/** Of a batch, unpacked: brokers take 1 MiB packed unless told otherwise. */
-const MOST_UNPACKED_BYTES = 256 * 1024 * 1024;
-const unpack = promisify(gunzip);
 
-/** The last offset of the batches that are whole; undefined where there is none, or one in an older form or another codec than gzip, which are left to kafkajs. */
+/** The last offset of the batches that are whole; undefined where there is none, or one in an older form or an unknown codec, which are left to kafkajs. */
 export function lastOffsetOf(bytes: Buffer): number | undefined {
   let last: number | undefined;
   for (let at = 0; at + HEADER_BYTES <= bytes.length;) {
     const end = at + OUTSIDE_BYTES + bytes.readInt32BE(at + LENGTH);
-    if (bytes[at + MAGIC] !== 2 || (bytes.readInt16BE(at + ATTRIBUTES) & CODEC_MASK) > GZIP || end < at + HEADER_BYTES) return undefined;
+    if (bytes[at + MAGIC] !== 2 || !isKnownCodec(bytes.readInt16BE(at + ATTRIBUTES) & CODEC_MASK) || end < at + HEADER_BYTES) return undefined;
     if (end > bytes.length) break;
     last = int64(bytes, at + BASE_OFFSET) + bytes.readInt32BE(at + LAST_OFFSET_DELTA);
     at = end;
@@ -67,9 +61,8 @@ export function lastOffsetOf(bytes: Buffer): number | undefined {
   return last;
 }
 
-/** What a `read_committed` reader is given of a record set. Throws where a record is malformed, or a batch cannot be unpacked. */
-export async function blocksOf({ from, bytes, aborted }: RecordSet): Promise<RecordBlock[]> {
-  const blocks: RecordBlock[] = [];
+/** What a `read_committed` reader is given of a record set; a packed batch is unpacked when it is its turn. Throws where a record is malformed, or a batch cannot be unpacked. */
+export async function* blocksOf({ from, bytes, aborted }: RecordSet): AsyncGenerator<RecordBlock> {
   const writer = new BlockWriter(from);
   const begun = new Set<bigint>();
   let next = 0;
@@ -84,19 +77,19 @@ export async function blocksOf({ from, bytes, aborted }: RecordSet): Promise<Rec
       // The mark at the end of a transaction: what the producer writes from here on belongs to another one.
       begun.delete(producerId);
     } else if (lastOffset >= from && !(attributes & TRANSACTIONAL && begun.has(producerId))) {
-      if ((attributes & CODEC_MASK) === GZIP) {
-        if (writer.n > 0) blocks.push(writer.end(bytes));
-        const unpacked = await unpack(bytes.subarray(at + HEADER_BYTES, end), { maxOutputLength: MOST_UNPACKED_BYTES });
+      const codec = attributes & CODEC_MASK;
+      if (codec !== 0) {
+        if (writer.n > 0) yield writer.end(bytes);
+        const unpacked = await unpackRecords(codec, bytes.subarray(at + HEADER_BYTES, end));
         writer.add(bytes, at, unpacked, 0, unpacked.length);
-        if (writer.n > 0) blocks.push(writer.end(unpacked));
+        if (writer.n > 0) yield writer.end(unpacked);
       } else {
         writer.add(bytes, at, bytes, at + HEADER_BYTES, end);
       }
     }
     at = end;
   }
-  if (writer.n > 0) blocks.push(writer.end(bytes));
-  return blocks;
+  if (writer.n > 0) yield writer.end(bytes);
 }
 
 /** The same from messages that kafkajs has read. */

@@ -13,7 +13,7 @@ export interface TrialOptions {
   devices: number;
   workers: number;
   partitions: number;
-  /** A worker is killed so often, and another started; 0: never. */
+  /** A worker is killed so often, and another started; where none owns anything yet, as soon as one does. */
   killEveryMs: number;
   /** Kills at the most. */
   kills: number;
@@ -29,6 +29,8 @@ export interface TrialOptions {
   /** Workers are those of `npm run build`. */
   built?: boolean;
   seed: number;
+  /** Messages are written so fast, so that the workers keep up; 0 or undefined: as fast as it goes, and what the workers do is to catch up. */
+  messagesPerS?: number;
   progress?: (line: string) => void;
 }
 
@@ -44,15 +46,23 @@ export interface TrialReport {
   events: number;
   events_different: number;
   influx_readings: number;
+  /** Points that it has too few (or, negative, too many): of readings, and of scores, device rows included. */
   influx_missing: number;
+  influx_scores_missing: number;
   dead_letters: number;
+  dead_letters_missing: number;
   takeover_pause_median_ms: number;
   takeover_pause_max_ms: number;
+  /** Of these: from the assignment until the snapshot was loaded, and until the replay was done. */
   takeover_load_median_ms: number;
   takeover_load_max_ms: number;
+  takeover_replay_median_ms: number;
+  takeover_replay_max_ms: number;
   replayed_max: number;
   snapshot_bytes_max: number;
+  /** Partitions of which there was no snapshot (yet), by the logs of the workers; and whether the one whose snapshot was deleted was rebuilt, and said so. */
   rebuilt: number;
+  lost_rebuilt: boolean | null;
   seconds: number;
   readings_per_s: number;
 }
@@ -91,12 +101,12 @@ async function run(server: KafkaServer, influxd: Influxd, workers: Workers, opti
   await workers.ready(options.workers);
   const began = performance.now();
   let written = false;
-  const producing = produceFleet(server, TOPICS.input, fleet, options.partitions).then(() => {
+  const producing = produceFleet(server, TOPICS.input, fleet, options.partitions, options.messagesPerS).then(() => {
     written = true;
     say(`${fleet.messages} messages written`);
   });
   const disturbing = disturb(server, workers, options, say, async () => written && await lagOf(server, options.partitions) === 0);
-  const [{ kills, pauses, loads }] = await Promise.all([disturbing, producing]);
+  const [{ kills, pauses, loads, replays, lost }] = await Promise.all([disturbing, producing]);
   await untilRead(server, options.partitions);
   const seconds = (performance.now() - began) / 1000;
   await workers.stopAll();
@@ -107,16 +117,19 @@ async function run(server: KafkaServer, influxd: Influxd, workers: Workers, opti
   const actual = await committed(server, TOPICS.results, TOPICS.events);
   const { missing, surplus, eventsDifferent } = compare(expected, actual);
   const letters = await readTopic(server, TOPICS.dead);
-  const stored = await influxCount(influxd, 'actual');
+  const [stored, scores] = [await influxCount(influxd, 'actual'), await influxCount(influxd, 'anomaly_score')];
   for (const line of workers.log) if (line.level >= 50) say(`worker ${line.worker}: ${JSON.stringify(line)}`);
   const taken = workers.log.filter((line) => line.msg === 'partition taken');
+  const rebuilt = workers.log.filter((line) => line.msg.startsWith('no snapshot of a partition'));
   return {
     kafka: server.version, messages: expected.messages, readings: fleet.readings, kills, missing, surplus, scored: actual.scored, events: actual.events.size, events_different: eventsDifferent,
-    influx_readings: stored, influx_missing: fleet.readings - stored, dead_letters: letters.length,
+    influx_readings: stored, influx_missing: fleet.readings - stored, influx_scores_missing: actual.scored - scores,
+    dead_letters: letters.length, dead_letters_missing: expected.refused - letters.length,
     takeover_pause_median_ms: Math.round(median(pauses)), takeover_pause_max_ms: Math.round(Math.max(0, ...pauses)),
     takeover_load_median_ms: Math.round(median(loads)), takeover_load_max_ms: Math.round(Math.max(0, ...loads)),
+    takeover_replay_median_ms: Math.round(median(replays)), takeover_replay_max_ms: Math.round(Math.max(0, ...replays)),
     replayed_max: Math.max(0, ...taken.map((line) => Number(line.replayed))), snapshot_bytes_max: Math.max(0, ...taken.map((line) => Number(line.snapshotBytes))),
-    rebuilt: workers.log.filter((line) => line.msg.startsWith('no snapshot of a partition')).length, seconds: Math.round(seconds), readings_per_s: Math.round(fleet.readings / seconds),
+    rebuilt: rebuilt.length, lost_rebuilt: lost === undefined ? null : rebuilt.some(({ partition, atMs }) => partition === lost.name && atMs > lost.atMs), seconds: Math.round(seconds), readings_per_s: Math.round(fleet.readings / seconds),
   };
 }
 
@@ -137,10 +150,20 @@ async function createTopics(server: KafkaServer, partitions: number): Promise<vo
   await admin.disconnect();
 }
 
+interface Disturbed {
+  kills: number;
+  pauses: number[];
+  loads: number[];
+  replays: number[];
+  /** The partition whose snapshot was deleted, and when. */
+  lost: { name: string; atMs: number } | undefined;
+}
+
 /** Kills, the broker's absence and the lost snapshot, while there is something left to read. */
-async function disturb(server: KafkaServer, workers: Workers, options: TrialOptions, say: (line: string) => void, over: () => Promise<boolean>): Promise<{ kills: number; pauses: number[]; loads: number[] }> {
+async function disturb(server: KafkaServer, workers: Workers, options: TrialOptions, say: (line: string) => void, over: () => Promise<boolean>): Promise<Disturbed> {
   const killed: { atMs: number; owned: string[] }[] = [];
-  let [brokerGone, snapshotLost] = [false, false];
+  let brokerGone = false;
+  let lost: Disturbed['lost'];
   for (let round = 0; killed.length < options.kills; round++) {
     await pause(options.killEveryMs);
     if (await over().catch(() => false)) break;
@@ -153,14 +176,15 @@ async function disturb(server: KafkaServer, workers: Workers, options: TrialOpti
       say('the broker is back');
       continue;
     }
-    let holding: string | undefined;
-    if (options.loseSnapshot && !snapshotLost && round >= 1) {
-      holding = workers.owned.at(0);
-      snapshotLost = holding !== undefined;
-    }
+    // On a machine that is so busy that no worker comes to own anything within that time, killing on would show nothing.
+    while (workers.owned.length === 0) await pause(WAIT_MS);
+    const holding = options.loseSnapshot && lost === undefined && round >= 1 ? workers.owned.at(0) : undefined;
     // First dead, so that its owner does not write another one.
     const one = await workers.kill(holding);
-    if (holding !== undefined) await loseSnapshot(server, holding, say);
+    if (holding !== undefined) {
+      lost = { name: holding, atMs: performance.now() };
+      await loseSnapshot(server, holding, say);
+    }
     workers.start();
     if (one.owned.length > 0) killed.push(one);
     say(`kill ${killed.length}: it owned ${one.owned.length} partitions; ${await lagOf(server, options.partitions).catch(() => NaN)} messages behind`);
@@ -170,7 +194,9 @@ async function disturb(server: KafkaServer, workers: Workers, options: TrialOpti
   return {
     kills: killed.length,
     pauses: taken.flatMap(({ atMs, lines }) => lines.map((line: LogLine) => line.atMs - atMs)),
-    loads: taken.flatMap(({ lines }) => lines.map((line) => Number(line.tookMs))),
+    loads: taken.flatMap(({ lines }) => lines.map((line) => Number(line.loadedMs))),
+    replays: taken.flatMap(({ lines }) => lines.map((line) => Number(line.tookMs) - Number(line.loadedMs))),
+    lost,
   };
 }
 

@@ -42,11 +42,11 @@ export class Collector {
 }
 
 /** What a single, uninterrupted run makes of the input topic, partition by partition, cut into other batches than any fetch would. */
-export async function truth(server: KafkaServer, topic: string, partitions: number, cut: number): Promise<Found & { messages: number }> {
+export async function truth(server: KafkaServer, topic: string, partitions: number, cut: number): Promise<Found & { messages: number; refused: number }> {
   const config = loadConfig({ environment: {}, overrides: { time: 'event', 'model.backend': 'wasm' } });
   const collector = new Collector();
   const cells: { cell: Cell; outcome: Outcome; writer: OutcomeWriter }[] = [];
-  let messages = 0;
+  let [messages, refused] = [0, 0];
   for (let partition = 0; partition < partitions; partition++) {
     const cell = await Cell.open({
       topic, partition, limits: limitsOf(config), decoder: decoderSettingsOf(config), naming: { device: 'payload', tagHeaders: [] }, time: 'event',
@@ -54,7 +54,7 @@ export async function truth(server: KafkaServer, topic: string, partitions: numb
     });
     const topics = { results: { topic: 'results', partitions }, events: { topic: 'events', partitions }, deadLetters: undefined };
     const one = { cell, outcome: new Outcome(0), writer: new OutcomeWriter(topics, cell.fleet, partition) };
-    cell.tell({ stepped: (batch) => one.outcome.add(batch), refused: () => undefined, retired: () => undefined });
+    cell.tell({ stepped: (batch) => one.outcome.add(batch), refused: () => { refused++; }, retired: () => undefined });
     cells.push(one);
   }
   await readThrough(server, topic, (partition, all) => {
@@ -74,7 +74,7 @@ export async function truth(server: KafkaServer, topic: string, partitions: numb
     }
     one.outcome = new Outcome(0);
   });
-  return { ...collector.found, messages };
+  return { ...collector.found, messages, refused };
 }
 
 /** What the output topics hold for a reader of committed messages. */

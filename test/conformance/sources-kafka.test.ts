@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
-import type { Message } from 'kafkajs';
+import { CompressionTypes, type Message } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../core/clock.js';
 import type { KafkaConnection } from '../../core/kafka.js';
 import { KafkaSource, type KafkaSettings } from '../../ingest/kafka.js';
 import { KafkaServer, kafkaMissing } from '../servers/kafka.js';
+import { readTopic } from '../servers/kafka-topic.js';
 import { Bench, pause, sourceConformance } from './sources.js';
 
 describe.skipIf(kafkaMissing !== undefined)('a real Kafka broker', () => {
@@ -111,7 +112,36 @@ describe.skipIf(kafkaMissing !== undefined)('a real Kafka broker', () => {
       await source.close();
     });
 
-    it.each(['plain', 'scram-sha-256'] as const)('speaks TLS with a client certificate and SASL %s, and says what is wrong with a password', async (mechanism) => {
+    it.each(['gzip', 'snappy', 'lz4', 'zstd'])('reads what is packed with %s, by itself and where kafkajs reads', async (codec) => {
+      const topic = `packed-${codec}`;
+      await server.createTopic(topic, 1, { 'compression.type': codec });
+      await send(topic, readings(0, 5000));
+      const bench = new Bench();
+      const source = new KafkaSource(bench.stages, systemClock, settingsFor(topic));
+      await source.open(bench.wake);
+      await bench.until(source, () => bench.rows.length === 5000);
+      expect(values(bench)).toEqual(Array.from({ length: 5000 }, (_, i) => i));
+      await source.close();
+      expect((await readTopic(server, topic)).map(({ value }) => (JSON.parse(value) as { t: number }).t)).toEqual(values(bench));
+    }, 30_000);
+
+    it('does not unpack a bomb, and says where it is', async () => {
+      await server.createTopic('bomb');
+      await send('bomb', readings(0, 3));
+      const producer = server.client().producer();
+      await producer.connect();
+      await producer.send({ topic: 'bomb', compression: CompressionTypes.GZIP, messages: [{ key: 'oven3', value: Buffer.alloc(65 * 1024 * 1024, ' ') }] });
+      await producer.disconnect();
+      const bench = new Bench();
+      const source = new KafkaSource(bench.stages, systemClock, settingsFor('bomb'));
+      await source.open(bench.wake);
+      await bench.until(source, () => bench.rows.length === 3);
+      await bench.until(source, () => source.status().detail?.includes('67108864') === true);
+      expect(source.status()).toMatchObject({ state: 'disconnected', detail: 'bomb/0 from offset 3: a record batch that is packed with gzip has more than 67108864 bytes when unpacked' });
+      await source.close();
+    }, 60_000);
+
+    it.each(['plain', 'scram-sha-256', 'scram-sha-512'] as const)('speaks TLS with a client certificate and SASL %s, and says what is wrong with a password', async (mechanism) => {
       const topic = `secure-${mechanism}`;
       await server.createTopic(topic);
       await send(topic, readings(0, 3));

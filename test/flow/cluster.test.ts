@@ -24,7 +24,7 @@ describe.skipIf(clusterObstacle !== undefined)('A cluster, on a real broker and 
     const report = await clusterTrial({
       readings: 16_000, devices: 50, workers: 2, partitions: PARTITIONS, killEveryMs: 3000, kills: 2, brokerGoneMs: 0, loseSnapshot: true, sessionTimeoutMs: 1500, snapshotMessages: 1000, seed: 5,
     });
-    expect(report).toMatchObject({ missing: 0, surplus: 0, events_different: 0, influx_missing: 0, dead_letters: PARTITIONS });
+    expect(report).toMatchObject({ missing: 0, surplus: 0, events_different: 0, influx_missing: 0, influx_scores_missing: 0, dead_letters: PARTITIONS, dead_letters_missing: 0, lost_rebuilt: true });
     expect(report.events).toBeGreaterThan(0);
     expect(report.scored).toBeGreaterThan(16_000);
   }, 240_000);

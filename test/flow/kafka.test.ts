@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -211,4 +211,58 @@ describe.skipIf(kafkaMissing !== undefined)('Kafka in and out, on a real broker'
     expect(messages.filter(({ key }) => key !== 'oven-1')).toMatchObject([{ key: 'a' }, { key: 'b' }].sort((x, y) => messages.findIndex(({ key }) => key === x.key) - messages.findIndex(({ key }) => key === y.key)));
     expect(bench.deadLetters.map(({ reason }) => reason)).toEqual(['unparseable']);
   }, 60_000);
+
+  it.skipIf(mosquittoPath === undefined)('`gruard bridge` loses nothing over a kill -9, a restart of Kafka and its own', async () => {
+    await server.createTopic('carried', PARTITIONS);
+    const mosquitto = await Mosquitto.start();
+    const file = settingsFile({ mqtt: { url: mosquitto.url, topics: ['plant/#'], client_id: 'plant' }, kafka: {}, data_dir: join(dir, 'bridge'), log: { level: 'info', format: 'json' } });
+    const running = new Set<{ child: ChildProcess; gone: Promise<unknown> }>();
+    const bridge = async (): Promise<{ child: ChildProcess; gone: Promise<unknown> }> => {
+      const child = spawn(process.execPath, ['--import', 'tsx', join(packageRoot, 'cli/main.ts'), 'bridge', '-c', file, '--to', 'carried'], { stdio: ['ignore', 'ignore', 'pipe'] });
+      const one = { child, gone: new Promise((resolve) => { child.once('exit', resolve); }) };
+      running.add(one);
+      let said = '';
+      child.stderr.on('data', (chunk: Buffer) => { said += chunk.toString(); });
+      await until(() => said.includes('"bridging"'), 'the bridge is up', 30_000);
+      return one;
+    };
+    const client = await connectAsync(mosquitto.url);
+    const publish = async (from: number, to: number): Promise<void> => {
+      for (let i = from; i < to; i++) await client.publishAsync(`plant/oven-${i % 5}`, `{"value":${i}}`, { qos: 1 });
+    };
+    const carried = async (): Promise<Set<number>> => new Set((await readTopic(server, 'carried')).map(({ value }) => (JSON.parse(value) as { value: number }).value));
+    try {
+      const first = await bridge();
+      await until(async () => {
+        await publish(0, 1);
+        return (await carried()).size > 0;
+      }, 'it is subscribed', 30_000);
+      const rest = publish(1, 1500);
+      await until(async () => (await carried()).size > 300, 'some are carried', 30_000);
+      first.child.kill('SIGKILL');
+      await first.gone;
+      await rest;
+      const second = await bridge();
+      await server.stop('SIGKILL');
+      await publish(1500, 1800);
+      await server.resume();
+      await until(async () => (await carried()).size === 1800, 'all are carried', 60_000);
+      second.child.kill('SIGTERM');
+      expect(await second.gone).toBe(0);
+      // A device's own stay in order, apart from what came twice.
+      const seen = new Map<string, number[]>();
+      for (const { key, value } of await readTopic(server, 'carried')) seen.set(key, [...seen.get(key) ?? [], (JSON.parse(value) as { value: number }).value]);
+      for (const values of seen.values()) {
+        const firsts = [...new Set(values)];
+        expect(firsts).toEqual([...firsts].sort((a, b) => a - b));
+      }
+    } finally {
+      for (const { child, gone } of running) {
+        child.kill('SIGKILL');
+        await gone;
+      }
+      await client.endAsync();
+      await mosquitto.remove();
+    }
+  }, 180_000);
 });

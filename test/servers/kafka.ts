@@ -46,7 +46,7 @@ export class KafkaServer {
     const server = new KafkaServer(version, port || await freePort(), await freePort(), mkdtempSync(join(tmpdir(), 'gruard-kafka-')));
     const secureLines = secure ? server.#secureLines(await freePort()) : [];
     writeFileSync(join(server.dir, 'server.properties'), [...properties(server.port, server.controllerPort, server.dir), ...secureLines, ...lines].join('\n'));
-    const scram = secure ? ['--add-scram', 'SCRAM-SHA-256=[name=gruard,password=s3cret]'] : [];
+    const scram = secure ? ['256', '512'].flatMap((bits) => ['--add-scram', `SCRAM-SHA-${bits}=[name=gruard,password=s3cret]`]) : [];
     const format = spawnSync('java', [...jvm(version), 'kafka.tools.StorageTool', 'format', '--cluster-id', CLUSTER_ID, '--config', join(server.dir, 'server.properties'), '--ignore-formatted', ...scram], { encoding: 'utf8' });
     if (format.status !== 0) throw new Error(`the broker's directory cannot be formatted: ${format.stderr}`);
     await server.resume();
@@ -84,10 +84,10 @@ export class KafkaServer {
     return new Kafka({ brokers: [this.broker], clientId: 'test', logLevel: logLevel.NOTHING, retry: { retries: 10, initialRetryTime: 100, maxRetryTime: 1000 } });
   }
 
-  async createTopic(topic: string, numPartitions = 1): Promise<void> {
+  async createTopic(topic: string, numPartitions = 1, settings: Record<string, string> = {}): Promise<void> {
     const admin = this.client().admin();
     await admin.connect();
-    await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: 1 }], waitForLeaders: false });
+    await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: 1, configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })) }], waitForLeaders: false });
     // kafkajs' own wait gives up on a broker that has not heard of the topic yet.
     for (let known = false; !known;) known = await admin.fetchTopicMetadata({ topics: [topic] }).then(({ topics }) => topics[0].partitions.length === numPartitions, () => false);
     await admin.disconnect();
@@ -103,9 +103,9 @@ export class KafkaServer {
     const listeners = `PLAINTEXT://127.0.0.1:${this.port},SASL_SSL://127.0.0.1:${port}`;
     const login = 'org.apache.kafka.common.security';
     return [
-      `listeners=${listeners},CONTROLLER://127.0.0.1:${this.controllerPort}`, `advertised.listeners=${listeners}`, 'sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256',
+      `listeners=${listeners},CONTROLLER://127.0.0.1:${this.controllerPort}`, `advertised.listeners=${listeners}`, 'sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512',
       `listener.name.sasl_ssl.plain.sasl.jaas.config=${login}.plain.PlainLoginModule required user_gruard="s3cret";`,
-      `listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=${login}.scram.ScramLoginModule required;`,
+      ...['256', '512'].map((bits) => `listener.name.sasl_ssl.scram-sha-${bits}.sasl.jaas.config=${login}.scram.ScramLoginModule required;`),
       'ssl.keystore.type=PEM', `ssl.keystore.location=${both}`, 'ssl.truststore.type=PEM', `ssl.truststore.location=${cert}`, 'ssl.client.auth=required',
     ];
   }
