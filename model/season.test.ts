@@ -4,13 +4,19 @@ import { Season } from './season.js';
 
 const HOUR_MS = 3_600_000;
 
+/** A reading of a series of mean 0 and scale 1. */
+function step(season: Season, t: number, value: number, missing = 0, periodMs = 1000): void {
+  season.given.set([value, 0, 1, periodMs]);
+  season.step(0, t, missing);
+}
+
 /** Runs values of mean 0 and scale 1 through a season; what the readings from `from` on showed at most. */
 function run(values: ArrayLike<number>, from: number, { periodMs = 1000, season = new Season() } = {}): { mismatch: number; lack: number; season: Season } {
   season.arena.reserve(1);
   let mismatch = 0;
   let lack = 0;
   for (let t = 0; t < values.length; t++) {
-    season.step(0, t, values[t], 0, 1, 0, periodMs);
+    step(season, t, values[t], 0, periodMs);
     if (t < from || !season.finding.judged) continue;
     mismatch = Math.max(mismatch, season.finding.mismatch);
     lack = Math.max(lack, season.finding.lack);
@@ -83,7 +89,7 @@ describe('the season', () => {
     season.arena.reserve(1);
     let mismatch = 0;
     for (let t = 0; t < values.length; t += t === 1200 ? 32 : 1) {
-      season.step(0, t, values[t], 0, 1, t === 1232 ? 31 : 0, 1000);
+      step(season, t, values[t], t === 1232 ? 31 : 0);
       if (t > 1200 && season.finding.judged) mismatch = Math.max(mismatch, season.finding.mismatch);
     }
     expect(mismatch).toBeLessThan(0.3);
@@ -100,7 +106,7 @@ describe('the season', () => {
     restored.arena.read(0, bytes, 0);
     let mismatch = 0;
     for (let t = 1500; t < values.length; t++) {
-      restored.step(0, t, values[t], 0, 1, 0, 1000);
+      step(restored, t, values[t]);
       if (restored.finding.judged) mismatch = Math.max(mismatch, restored.finding.mismatch);
     }
     expect(mismatch).toBe(whole.mismatch);

@@ -52,6 +52,12 @@ const RANGE = 20; // usual range of a cycle, in codes
 const RING = 21; // PATTERN_BLOCKS bytes
 const WORDS = RING + PATTERN_BLOCKS / 4;
 
+// Places in `given`.
+export const VALUE = 0;
+export const LEVEL = 1;
+export const SCALE = 2;
+export const PERIOD_MS = 3;
+
 /** What the latest block told, once a cycle is known. */
 export interface SeasonFinding {
   /** False where there is nothing new. */
@@ -76,6 +82,8 @@ export interface SeasonFinding {
  */
 export class Season {
   readonly arena = new SeasonArena(WORDS);
+  /** What `step` takes beside its arguments; a double that is an argument would be boxed at each reading. */
+  readonly given = new Float64Array(4);
   readonly finding: SeasonFinding = { measured: false, judged: false, mismatch: 0, lack: 0, blocks: 0 };
 
   // The series at hand.
@@ -94,14 +102,16 @@ export class Season {
   }
 
   /**
-   * Takes one reading.
+   * Takes one reading: `given` is its working value less its anchor, mean and scale of the series on the same anchor, and its period in ms.
    *
-   * @param t readings before it; @param v the working value less its anchor; @param mean, scale the series', on the same anchor
-   * @param missing readings that were due since the last one and did not come
+   * @param t readings before it; @param missing readings that were due since the last one and did not come
    */
-  step(slot: number, t: number, v: number, mean: number, scale: number, missing: number, periodMs: number): void {
+  step(slot: number, t: number, missing: number): void {
     this.finding.measured = this.finding.judged = false;
     if (t < FROM_READING) return;
+    const v = this.given[VALUE];
+    const mean = this.given[LEVEL];
+    const scale = this.given[SCALE];
     this.#select(slot);
     const s = this.#s;
     const ints = this.#ints;
@@ -120,8 +130,8 @@ export class Season {
     ints[at + COUNT]++;
     if (++ints[at + FILLED] < stride) return;
     this.#push();
-    if (s[at + CYCLE] > 0) this.#judge(periodMs);
-    if (ints[at + LAG] > 0) this.#scan(periodMs);
+    if (s[at + CYCLE] > 0) this.#judge(this.given[PERIOD_MS]);
+    if (ints[at + LAG] > 0) this.#scan(this.given[PERIOD_MS]);
     else if (ints[at + WAIT]-- <= 0) this.#begin(mean, scale);
   }
 

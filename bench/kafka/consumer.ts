@@ -123,8 +123,7 @@ async function measure(reader: Reader, { kind, messages, profile }: ReaderTask):
 const task = JSON.parse(process.argv[2]) as ReaderTask;
 const dir = mkdtempSync(join(tmpdir(), 'gruard-bench-'));
 const reader = await (task.kind === 'bare' ? bare(task) : task.kind === 'store' ? store(task, dir) : journalAlone(task, dir));
-const figures = await measure(reader, task);
+process.send!(await measure(reader, task));
 await reader.close();
 rmSync(dir, { recursive: true, force: true });
-process.send!(figures);
 process.disconnect();
