@@ -3,7 +3,7 @@ import type { Reason } from '../../core/reasons.js';
 import type { IngestStages } from '../inlet.js';
 import type { Named } from '../decode/dialect.js';
 import { StagedPayload } from '../staged.js';
-import { CACHE_SIZE, TextCache } from '../text-cache.js';
+import { TextCache } from '../text-cache.js';
 import type { Stretch } from './backlog.js';
 import type { KafkaDeadLetter } from './dead-letters.js';
 import { Naming, type NamingSettings } from './naming.js';
@@ -20,8 +20,8 @@ export class RecordIntake {
   readonly #naming: Naming;
   readonly #letter: ((letter: KafkaDeadLetter) => void) | undefined;
   readonly #keys = new TextCache();
-  /** By the key's place among them: what was found for the key that was there last. */
-  readonly #named: (Named | undefined)[] = new Array<Named | undefined>(CACHE_SIZE).fill(undefined);
+  /** By the key's number among them: what was found for the key that had it last. */
+  readonly #named: (Named | undefined)[] = [];
   /** The record in hand, where it is only partly with the pipeline, and whether its dead letter is written. */
   #staged: StagedPayload | undefined;
   #lettered = false;
@@ -70,13 +70,14 @@ export class RecordIntake {
     const at = i * PLACES;
     const headers = this.#naming.wantsHeaders && bytes[places[at + HEADERS]] !== 0 ? headersOf(block, i) : undefined;
     if (places[at + KEY] < 0) return this.#naming.of('', headers);
-    const place = this.#keys.place(bytes, places[at + KEY], places[at + KEY_END]);
-    if (place < 0) return this.#naming.of(bytes.toString('utf8', places[at + KEY], places[at + KEY_END]), headers);
-    const key = this.#keys.at(place);
-    const known = this.#named[place];
+    const number = this.#keys.number(bytes, places[at + KEY], places[at + KEY_END]);
+    if (number < 0) return this.#naming.of(bytes.toString('utf8', places[at + KEY], places[at + KEY_END]), headers);
+    const key = this.#keys.at(number);
+    const known = number < this.#named.length ? this.#named[number] : undefined;
     if (headers === undefined && known !== undefined && known.device === key) return known;
     const named = this.#naming.of(key, headers);
-    if (headers === undefined) this.#named[place] = named;
+    while (this.#named.length <= number) this.#named.push(undefined);
+    if (headers === undefined) this.#named[number] = named;
     return named;
   }
 

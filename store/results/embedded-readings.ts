@@ -43,6 +43,8 @@ export class ReadingsWriter {
   /** Rows of the batch that go each way: `count` of each are in use. */
   #appended = new Uint32Array(1024);
   #staged = new Uint32Array(1024);
+  /** A full chunk without nulls, used again and again: making one costs more than filling it. */
+  #full: DuckDBDataChunk | undefined;
 
   constructor(readonly connection: DuckDBConnection) {}
 
@@ -162,10 +164,15 @@ export class ReadingsWriter {
     await this.connection.run('DELETE FROM staged');
   }
 
+  /** A chunk of so many rows, of which each is going to be written. */
+  #chunk(rows: number): DuckDBDataChunk {
+    return rows < CHUNK_ROWS ? DuckDBDataChunk.create(READING_TYPES, rows) : (this.#full ??= DuckDBDataChunk.create(READING_TYPES, rows));
+  }
+
   /** Appends the batch's rows `rows[0 .. count-1]`. */
   #append(appender: DuckDBAppender, batch: Batch, rows: Uint32Array, count: number): void {
     for (let from = 0; from < count; from += CHUNK_ROWS) {
-      const chunk = DuckDBDataChunk.create(READING_TYPES, Math.min(CHUNK_ROWS, count - from));
+      const chunk = this.#chunk(Math.min(CHUNK_ROWS, count - from));
       const part = rows.subarray(from, from + chunk.rowCount);
       const ids = itemsOf<Uint32Array>(chunk.getColumnVector(0));
       const times = itemsOf<BigInt64Array>(chunk.getColumnVector(1));
@@ -180,12 +187,18 @@ export class ReadingsWriter {
         words[2 * i + 1] = Math.floor(timestampMs / 2 ** 32);
         flags[i] = batch.flags[row];
       }
-      fillFinite(chunk.getColumnVector(2), part, batch.value);
-      fillFinite(chunk.getColumnVector(3), part, batch.yhat);
-      fillFinite(chunk.getColumnVector(4), part, batch.yhatLower);
-      fillFinite(chunk.getColumnVector(5), part, batch.yhatUpper);
-      fillFinite(chunk.getColumnVector(6), part, batch.anomalyScore);
-      for (let i = 0; i < part.length; i++) if (flags[i] & FLAG.LATE) chunk.getColumnVector(6).setItem(i, null);
+      let nulls = fillFinite(chunk.getColumnVector(2), part, batch.value);
+      nulls += fillFinite(chunk.getColumnVector(3), part, batch.yhat);
+      nulls += fillFinite(chunk.getColumnVector(4), part, batch.yhatLower);
+      nulls += fillFinite(chunk.getColumnVector(5), part, batch.yhatUpper);
+      nulls += fillFinite(chunk.getColumnVector(6), part, batch.anomalyScore);
+      for (let i = 0; i < part.length; i++) {
+        if ((flags[i] & FLAG.LATE) === 0) continue;
+        chunk.getColumnVector(6).setItem(i, null);
+        nulls++;
+      }
+      // What is null stays so.
+      if (nulls > 0) this.#full = undefined;
       for (const column of [0, 1, 2, 3, 4, 5, 6, 7]) chunk.getColumnVector(column).flush();
       appender.appendDataChunk(chunk);
     }
@@ -198,13 +211,19 @@ function itemsOf<T>(vector: DuckDBVector): T {
   return (vector as unknown as { items: T }).items;
 }
 
-function fillFinite(vector: DuckDBVector, rows: Uint32Array, column: Float64Array): void {
+/** Returns how many are null. */
+function fillFinite(vector: DuckDBVector, rows: Uint32Array, column: Float64Array): number {
+  let nulls = 0;
   const items = itemsOf<Float64Array>(vector);
   for (let i = 0; i < rows.length; i++) {
     const value = column[rows[i]];
     if (value - value === 0) items[i] = value;
-    else vector.setItem(i, null);
+    else {
+      vector.setItem(i, null);
+      nulls++;
+    }
   }
+  return nulls;
 }
 
 /** Of the staged rows that are (or are not) late, the last one of each (series, timestamp), as if they had been written one after another. */
