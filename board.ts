@@ -131,7 +131,9 @@ export class Board {
   }
 
   #applyRow(batch: Batch, row: number): void {
-    const slot = this.fleet.slotOfId(batch.seriesId[row]);
+    const seriesId = batch.seriesId[row];
+    // A stepped batch knows the slots; in one that comes from the journal they mean nothing.
+    const slot = this.fleet.idOfSlot(batch.slot[row]) === seriesId ? batch.slot[row] : this.fleet.slotOfId(seriesId);
     if (slot === undefined || (batch.flags[row] & FLAG.LATE) !== 0) return;
     this.last.put(slot, batch.timestampMs[row], batch.value[row], batch.anomalyScore[row]);
     const device = this.fleet.deviceOfSlot(slot);

@@ -14,11 +14,13 @@ import { CursorFile } from './store/cursor.js';
 
 /** Commits are written to the store together; what was acknowledged is to be seen there within a second. */
 const STORE_LINGER_MS = 200;
+/** Several of the pipeline's largest batches: a store that takes them one by one falls behind at a high rate, and then reads the journal from disk. */
+const STORE_ROWS = 65_536;
 
 /** Carries what is committed to the result store. */
 export function followStore(store: ResultStore, journal: Journal, fleet: Fleet): Follower {
   const target = { position: () => store.position(), apply: (batch: Batch, position: number) => store.write(batch, fleet, position) };
-  return new Follower({ name: store.name, journal, target, lingerMs: STORE_LINGER_MS });
+  return new Follower({ name: store.name, journal, target, lingerMs: STORE_LINGER_MS, rows: STORE_ROWS });
 }
 
 /** Carries what is committed to topics. */

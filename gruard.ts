@@ -22,6 +22,7 @@ import { MqttSource } from './ingest/mqtt.js';
 import { SourcePositions, type PositionsDocument } from './ingest/positions.js';
 import { Sequencer } from './ingest/sequence.js';
 import { followAlerts, followKafka, followStore } from './followers.js';
+import { collectSeldom } from './heap.js';
 import { CommittedFeed } from './live.js';
 import { chooseBackend } from './model/backends/choose.js';
 import type { BackendName } from './model/backends/index.js';
@@ -63,6 +64,7 @@ const DAY_MS = 24 * HOUR_MS;
 
 /** Opens everything that the configuration asks for, in the order in which data flows; what fails closes what was opened before. */
 export async function openGruard(config: Config, log: Log, clock: Clock = systemClock): Promise<Gruard> {
+  collectSeldom();
   const closing: (() => Promise<unknown> | void)[] = [];
   try {
     return await open(config, log, clock, closing);

@@ -1,4 +1,5 @@
 import { fork } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { CompressionTypes, Partitioners } from 'kafkajs';
 import { KafkaServer, kafkaMissing } from '../test/servers/kafka.js';
@@ -61,6 +62,7 @@ if (kafkaMissing !== undefined) {
   console.error(`there is no Kafka to measure against: ${kafkaMissing}`);
   process.exit(1);
 }
+if (options.profile !== undefined) mkdirSync(options.profile, { recursive: true });
 const server = await KafkaServer.start();
 try {
   await fill(server);

@@ -25,7 +25,10 @@ export class Intake {
   readonly #deadLetter: DeadLetterSink;
   #source = '';
   #origin = '';
-  #payload: Uint8Array = new Uint8Array(0);
+  /** The payload in hand is [start, end) of these. */
+  #bytes: Uint8Array = new Uint8Array(0);
+  #start = 0;
+  #end = 0;
   /** The first refusal of the payload in hand. */
   #reason: Reason | undefined;
   #detail = '';
@@ -35,11 +38,13 @@ export class Intake {
     this.#deadLetter = deadLetter;
   }
 
-  /** Takes a payload in hand; `origin` is where in the source it came from (a topic, an HTTP route). */
-  open(source: string, origin: string, payload: Uint8Array): void {
+  /** Takes a payload in hand, the bytes [start, end); `origin` is where in the source it came from (a topic, an HTTP route). */
+  open(source: string, origin: string, bytes: Uint8Array, start = 0, end = bytes.length): void {
     this.#source = source;
     this.#origin = origin;
-    this.#payload = payload;
+    this.#bytes = bytes;
+    this.#start = start;
+    this.#end = end;
     this.#reason = undefined;
     this.accepted = 0;
     this.refused = 0;
@@ -63,7 +68,7 @@ export class Intake {
 
   /** Lays the payload down; writes the dead letter where one is due. */
   close(): void {
-    if (this.#reason !== undefined) this.#deadLetter(this.#source, this.#origin, this.#reason, this.#detail, this.#payload);
+    if (this.#reason !== undefined) this.#deadLetter(this.#source, this.#origin, this.#reason, this.#detail, this.#bytes.subarray(this.#start, this.#end));
     this.#reason = undefined;
   }
 

@@ -1,7 +1,7 @@
 import type { StatePart } from '../core/state.js';
 
 const PAGE_BITS = 10;
-const PAGE_SLOTS = 1 << PAGE_BITS;
+export const PAGE_SLOTS = 1 << PAGE_BITS;
 const PAGE_MASK = PAGE_SLOTS - 1;
 
 /**
@@ -53,7 +53,7 @@ export class Arena implements StatePart {
 
   #bytes(slot: number): Uint8Array {
     const page = this.floats[this.page(slot)];
-    return new Uint8Array(page.buffer, 4 * this.at(slot), this.bytesPerSlot);
+    return new Uint8Array(page.buffer, page.byteOffset + 4 * this.at(slot), this.bytesPerSlot);
   }
 }
 

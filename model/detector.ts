@@ -188,7 +188,7 @@ export class StreamDetector implements Detector {
   #judgeChunk(batch: Batch, from: number, first: number, n: number): void {
     const { judge } = this;
     const rows = this.#rounds.rows;
-    for (let i = 0; i < n; i++) judge.stage(i, this.#slots[first + i], this.#timestampMs[first + i], this.#value[first + i], first + i, this.#learning[first + i] > 0);
+    for (let i = 0; i < n; i++) judge.stage(i, this.#slots[first + i], this.#timestampMs, this.#value, first + i, this.#learning[first + i] > 0);
     judge.judge(n);
     for (let i = 0; i < n; i++) this.#judgeRow(batch, rows[from + first + i], i);
     if (judge.settle(n) === 0) return;

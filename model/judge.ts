@@ -5,7 +5,7 @@ import type { Predictor } from './predictor.js';
 import {
   ALARM_PEAK, CLUSTER, COUNT, EXCESS, GIVEN, LATEST, RATE, READINGS, Records, ROW, ROW_INT, ROW_INTS, ROW_WORDS, SAID, SILENT, SIZES, USUAL,
 } from './records.js';
-import { Season } from './season.js';
+import { LEVEL, PERIOD_MS, SCALE, Season, VALUE } from './season.js';
 import { CHANNELS, type Channel, type ChannelPrior, type Tuning } from './tuning.js';
 
 const SEASON = CHANNELS.indexOf('season');
@@ -55,14 +55,14 @@ export class Judge {
   /**
    * Puts a reading that the predictor has observed, and not advanced over yet, in row `row` of the chunk.
    *
-   * @param observed its row in the predictor's features
+   * @param observed its row in `timestampMs`, `value` and the predictor's features
    * @param learning false while an event is open: what is normal is then not taught
    */
-  stage(row: number, slot: number, timestampMs: number, raw: number, observed: number, learning: boolean): void {
+  stage(row: number, slot: number, timestampMs: Float64Array, value: Float64Array, observed: number, learning: boolean): void {
     const { predictor, records: { rows, rowInts } } = this;
     const at = row * ROW_WORDS;
-    rows[at + ROW.timestampMs] = timestampMs;
-    rows[at + ROW.raw] = raw;
+    rows[at + ROW.timestampMs] = timestampMs[observed];
+    rows[at + ROW.raw] = value[observed];
     rows[at + ROW.logRatio] = 2 * predictor.features[observed * FEATURES + 6];
     rows[at + ROW.logRoughness] = predictor.features[observed * FEATURES + 4];
     const { normaliser } = predictor;
@@ -191,7 +191,12 @@ export class Judge {
     const slot = rowInts[row * ROW_INTS + ROW_INT.slot];
     const logRatio = rows[at + ROW.logRatio];
     const missing = logRatio > LOG_MISSING ? Math.round(Math.exp(logRatio)) - 1 : 0;
-    season.step(slot, t, rows[at + ROW.v], rows[at + ROW.mean] - this.records.anchor(slot), rows[at + ROW.scale], missing, rows[at + ROW.periodMs], (rowInts[row * ROW_INTS + ROW_INT.given] & GIVEN.LEARNING) !== 0);
+    const { given } = season;
+    given[VALUE] = rows[at + ROW.v];
+    given[LEVEL] = rows[at + ROW.mean] - this.records.anchor(slot);
+    given[SCALE] = rows[at + ROW.scale];
+    given[PERIOD_MS] = rows[at + ROW.periodMs];
+    season.step(slot, t, missing, (rowInts[row * ROW_INTS + ROW_INT.given] & GIVEN.LEARNING) !== 0);
     const { measured, mismatch, lack } = season.finding;
     if (!measured) return;
     if (this.#on[SEASON]) this.#judgeUsual(season, SEASON, row, USUAL, mismatch, this.tuning.mismatch);

@@ -1,41 +1,11 @@
 /**
  * A ring of a series' past: PATTERN_BLOCKS block means, a signed byte each, from byte `ring` of `codes`. Block b is at b & (PATTERN_BLOCKS - 1);
- * `blocks` is the number of the next one, `known` how many of those before it there are.
+ * `blocks` is the number of the next one, `known` how many of those before it there are. What is compared is in season-kernel/season.c.
  */
 export const PATTERN_BLOCKS = 512;
 const MASK = PATTERN_BLOCKS - 1;
 /** A byte that stands for no reading. */
 export const UNKNOWN = -128;
-
-/** Correlation of the codes with those `lag` before, from 85 to 255 pairs: enough to know a peak above a half, at a bounded cost. */
-export function correlation(codes: Int8Array, ring: number, blocks: number, known: number, lag: number, mean: number): number {
-  let products = 0;
-  let squares = 0;
-  const step = ((known - lag) >> 7) | 1;
-  for (let i = blocks - known + lag; i < blocks; i += step) {
-    const a = codes[ring + (i & MASK)];
-    const b = codes[ring + ((i - lag) & MASK)];
-    if (a === UNKNOWN || b === UNKNOWN) continue;
-    const x = a - mean;
-    const y = b - mean;
-    products += x * y;
-    squares += x * x + y * y;
-  }
-  return squares > 0 ? (2 * products) / squares : 0;
-}
-
-/** Greatest less least of the `span` codes before block `end`. */
-export function rangeBefore(codes: Int8Array, ring: number, end: number, span: number): number {
-  let top = UNKNOWN;
-  let bottom = 127;
-  for (let i = end - span; i < end; i++) {
-    const code = codes[ring + (i & MASK)];
-    if (code === UNKNOWN) continue;
-    if (code > top) top = code;
-    if (code < bottom) bottom = code;
-  }
-  return top > bottom ? top - bottom : 0;
-}
 
 /** Another unit and centre. */
 export function recode(codes: Int8Array, ring: number, factor: number, shift: number): void {

@@ -5,10 +5,10 @@ import { Rounds } from './rounds.js';
 
 it('puts every row that is scored into one round, no series twice in it, its readings in order', () => {
   const rounds = new Rounds();
-  fc.assert(fc.property(fc.array(fc.record({ slot: fc.nat(5), late: fc.boolean() }), { maxLength: 40 }), (rows) => {
-    const batch = new Batch(40);
+  fc.assert(fc.property(fc.oneof(fc.constant(5), fc.constant(400)).chain((most) => fc.array(fc.record({ slot: fc.nat(most), late: fc.boolean() }), { maxLength: 40 * (1 + most / 40), size: 'max' })), (rows) => {
+    const batch = new Batch(440);
     rows.forEach(({ slot, late }, t) => batch.push(slot, slot, t, 0, late ? FLAG.LATE : 0));
-    rounds.split(batch, 6);
+    rounds.split(batch, 401);
     const seen: number[] = [];
     const lastRow = new Map<number, number>();
     for (let k = 0; k + 1 < rounds.starts.length; k++) {

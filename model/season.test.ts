@@ -4,6 +4,12 @@ import { Season } from './season.js';
 
 const HOUR_MS = 3_600_000;
 
+/** A reading of a series of mean 0 and scale 1. */
+function step(season: Season, t: number, value: number, { missing = 0, periodMs = 1000, learning = true } = {}): void {
+  season.given.set([value, 0, 1, periodMs]);
+  season.step(0, t, missing, learning);
+}
+
 /** Runs values of mean 0 and scale 1 through a season; what the readings from `from` on showed at most. */
 function run(
   values: ArrayLike<number>, from: number, { periodMs = 1000, season = new Season(), unlearned = (_: number): boolean => false } = {},
@@ -12,7 +18,7 @@ function run(
   let mismatch = 0;
   let lack = 0;
   for (let t = 0; t < values.length; t++) {
-    season.step(0, t, values[t], 0, 1, 0, periodMs, !unlearned(t));
+    step(season, t, values[t], { periodMs, learning: !unlearned(t) });
     if (t < from || !season.finding.judged) continue;
     mismatch = Math.max(mismatch, season.finding.mismatch);
     lack = Math.max(lack, season.finding.lack);
@@ -93,7 +99,7 @@ describe('the season', () => {
     season.arena.reserve(1);
     let mismatch = 0;
     for (let t = 0; t < values.length; t += t === 1200 ? 32 : 1) {
-      season.step(0, t, values[t], 0, 1, t === 1232 ? 31 : 0, 1000, true);
+      step(season, t, values[t], { missing: t === 1232 ? 31 : 0 });
       if (t > 1200 && season.finding.judged) mismatch = Math.max(mismatch, season.finding.mismatch);
     }
     expect(mismatch).toBeLessThan(0.3);
@@ -110,7 +116,7 @@ describe('the season', () => {
     restored.arena.read(0, bytes, 0);
     let mismatch = 0;
     for (let t = 1500; t < values.length; t++) {
-      restored.step(0, t, values[t], 0, 1, 0, 1000, true);
+      step(restored, t, values[t]);
       if (restored.finding.judged) mismatch = Math.max(mismatch, restored.finding.mismatch);
     }
     expect(mismatch).toBe(whole.mismatch);

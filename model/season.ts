@@ -1,6 +1,5 @@
-import { Arena } from './arena.js';
-import { mismatch } from './phase.js';
-import { correlation, fold, PATTERN_BLOCKS, rangeBefore, recode, unfold, UNKNOWN } from './ring.js';
+import { fold, PATTERN_BLOCKS, recode, unfold, UNKNOWN } from './ring.js';
+import { SeasonArena } from './season-arena.js';
 
 const MASK = PATTERN_BLOCKS - 1;
 /** Codes a scale: a byte reaches over 6 scales to either side. */
@@ -53,6 +52,12 @@ const RANGE = 20; // usual range of a cycle, in codes
 const RING = 21; // PATTERN_BLOCKS bytes
 const WORDS = RING + PATTERN_BLOCKS / 4;
 
+// Places in `given`.
+export const VALUE = 0;
+export const LEVEL = 1;
+export const SCALE = 2;
+export const PERIOD_MS = 3;
+
 /** What the latest block told, once a cycle is known. */
 export interface SeasonFinding {
   /** False where there is nothing new. */
@@ -76,10 +81,10 @@ export interface SeasonFinding {
  * late, by a sixteenth, are no mismatch.
  */
 export class Season {
-  readonly arena = new Arena('season', 1, 'series', WORDS);
+  readonly arena = new SeasonArena(WORDS);
+  /** What `step` takes beside its arguments; a double that is an argument would be boxed at each reading. */
+  readonly given = new Float64Array(4);
   readonly finding: SeasonFinding = { measured: false, judged: false, mismatch: 0, lack: 0, blocks: 0 };
-  /** The same memory as the arena's pages. */
-  readonly #bytes: Int8Array[] = [];
 
   // The series at hand.
   #s: Float32Array = new Float32Array(0);
@@ -87,6 +92,8 @@ export class Season {
   #codes: Int8Array = new Int8Array(0);
   #at = 0;
   #ring = 0;
+  /** Where the kernel finds the ring. */
+  #address = 0;
 
   /** Readings of a cycle; 0 where none is known. */
   cycleReadings(slot: number): number {
@@ -95,15 +102,17 @@ export class Season {
   }
 
   /**
-   * Takes one reading.
+   * Takes one reading: `given` is its working value less its anchor, mean and scale of the series on the same anchor, and its period in ms.
    *
-   * @param t readings before it; @param v the working value less its anchor; @param mean, scale the series', on the same anchor
-   * @param missing readings that were due since the last one and did not come
+   * @param t readings before it; @param missing readings that were due since the last one and did not come
    * @param learning false in an event: the block is compared with the cycles before, and those to come are not compared with it
    */
-  step(slot: number, t: number, v: number, mean: number, scale: number, missing: number, periodMs: number, learning: boolean): void {
+  step(slot: number, t: number, missing: number, learning: boolean): void {
     this.finding.measured = this.finding.judged = false;
     if (t < FROM_READING) return;
+    const v = this.given[VALUE];
+    const mean = this.given[LEVEL];
+    const scale = this.given[SCALE];
     this.#select(slot);
     const s = this.#s;
     const ints = this.#ints;
@@ -122,9 +131,9 @@ export class Season {
     ints[at + COUNT]++;
     if (++ints[at + FILLED] < stride) return;
     this.#push();
-    if (s[at + CYCLE] > 0) this.#judge(periodMs);
+    if (s[at + CYCLE] > 0) this.#judge(this.given[PERIOD_MS]);
     if (!learning) this.#codes[this.#ring + ((ints[at + BLOCKS] - 1) & MASK)] = UNKNOWN;
-    if (ints[at + LAG] > 0) this.#scan(periodMs);
+    if (ints[at + LAG] > 0) this.#scan(this.given[PERIOD_MS]);
     else if (ints[at + WAIT]-- <= 0) this.#begin(mean, scale);
   }
 
@@ -133,9 +142,10 @@ export class Season {
     const page = arena.page(slot);
     this.#s = arena.floats[page];
     this.#ints = arena.ints[page];
-    this.#codes = this.#bytes[page] ??= new Int8Array(this.#s.buffer);
+    this.#codes = arena.bytes[page];
     this.#at = arena.at(slot);
     this.#ring = 4 * (this.#at + RING);
+    this.#address = arena.address(page, this.#at + RING);
   }
 
   #known(): number {
@@ -195,7 +205,7 @@ export class Season {
     const lag = ints[at + LAG];
     const known = this.#known();
     const day = DAY_MS / (ints[at + STRIDE] * periodMs);
-    const r = correlation(this.#codes, this.#ring, ints[at + BLOCKS], known, lag, s[at + MEAN]);
+    const r = this.arena.kernel.correlation(this.#address, ints[at + BLOCKS], known, lag, s[at + MEAN]);
     const before = s[at + BEFORE];
     const peak = lag - 1;
     if (peak >= LEAST_LAG && before > r && before >= s[at + BEFORE_2] && before - s[at + TROUGH] > LEAST_PEAK && before > LEAST_PEAK) {
@@ -279,7 +289,7 @@ export class Season {
     const cycle = s[at + CYCLE];
     const cycleMs = cycle * this.#ints[at + STRIDE] * periodMs;
     const daily = near(cycleMs, DAY_MS);
-    const miss = mismatch(this.#codes, this.#ring, this.#ints[at + BLOCKS], this.#known(), cycle, daily);
+    const miss = this.arena.kernel.mismatch(this.#address, this.#ints[at + BLOCKS], this.#known(), cycle, daily ? 1 : 0);
     if (miss < 0) return;
     const quarter = 4 / cycle;
     s[at + MISMATCH] += (quarter < 0.5 ? quarter : 0.5) * (miss / CODES - s[at + MISMATCH]);
@@ -298,12 +308,12 @@ export class Season {
     const at = this.#at;
     const blocks = this.#ints[at + BLOCKS];
     const span = Math.round(RANGE_CYCLES * cycle);
-    const range = rangeBefore(this.#codes, this.#ring, blocks, span);
+    const range = this.arena.kernel.range_before(this.#address, blocks, span);
     const usual = s[at + RANGE];
     s[at + RANGE] = usual === 0 ? range : usual + (range - usual) / cycle;
     let due = usual;
     if (daily && range < 0.8 * usual && this.#known() > 8.5 * cycle) {
-      const weekAgo = rangeBefore(this.#codes, this.#ring, blocks - Math.round(7 * cycle), span);
+      const weekAgo = this.arena.kernel.range_before(this.#address, blocks - Math.round(7 * cycle), span);
       if (weekAgo < usual) due = weekAgo;
     }
     return range < due ? (due - range) / usual : 0;

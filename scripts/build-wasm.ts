@@ -1,4 +1,5 @@
-// Compiles the kernels and writes each as module.ts beside its source: model/kernel/kernel.c, the network; model/judge-kernel/judge.c, the judge.
+// Compiles the kernels and writes each as module.ts beside its source: model/kernel/kernel.c, the network; model/judge-kernel/judge.c, the judge;
+// model/season-kernel/season.c, what the season compares.
 //   npm run build:wasm            rebuild
 //   npm run build:wasm -- --check fail when a committed module is not what its source gives (skipped without clang 14,
 //                                 because other versions give other bytes)
@@ -20,6 +21,7 @@ const KERNELS: Kernel[] = [
   // Loop strength reduction hides constant offsets from V8, and V8 unrolls by itself: without them B=1 gains a third.
   { folder: 'kernel', source: 'kernel.c', flags: ['-msimd128', '-fno-unroll-loops', '-mllvm', '-disable-lsr'] },
   { folder: 'judge-kernel', source: 'judge.c', flags: [] },
+  { folder: 'season-kernel', source: 'season.c', flags: ['-msimd128'] },
 ];
 
 const model = join(dirname(fileURLToPath(import.meta.url)), '..', 'model');

@@ -14,6 +14,8 @@ const RETAINER = 'snapshots';
 /** When names were lost with a damaged file: so far beyond the last known identity that none is given out again. */
 const LOST_IDENTITIES = 1_000_000;
 
+const NOTED = 64;
+
 export interface SnapshotOptions extends StateParts {
   journal: Journal;
   /** A device and all its series are in the same shard. Fixed when the first snapshot is made. */
@@ -62,6 +64,8 @@ export class Snapshots {
   readonly #sleep: Sleep;
   #devicesPerShard: number;
   #dirty = new Set<number>();
+  /** [NOTED] of a batch: a shard that was noted already, one more than its number, by its last bits. */
+  readonly #noted = new Uint32Array(NOTED);
   /** [shard] the sequence that its file has seen. */
   readonly #seen = new Map<number, number>();
   #floor = -1;
@@ -168,11 +172,17 @@ export class Snapshots {
   touched(batch: Batch): void {
     const { fleet } = this.#options;
     let last: Device | undefined;
+    // Devices of a batch are in a few shards, again and again.
+    const noted = this.#noted;
+    noted.fill(0);
     for (let row = 0; row < batch.n; row++) {
       const device = fleet.deviceOfSlot(batch.slot[row]);
       if (device === undefined || device === last) continue;
       last = device;
-      this.#dirty.add(this.#shardOf(device.id));
+      const shard = this.#shardOf(device.id);
+      if (noted[shard & (NOTED - 1)] === shard + 1) continue;
+      noted[shard & (NOTED - 1)] = shard + 1;
+      this.#dirty.add(shard);
     }
     for (const declaration of batch.declarations) {
       this.#dirty.add(this.#shardOf(declaration.deviceId));

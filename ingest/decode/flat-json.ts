@@ -4,6 +4,7 @@ import type { Output } from './output.js';
 import { epochToMs, parseTimestamp } from './timestamp.js';
 
 interface Key {
+  /** With the quotation mark that ends it. */
   bytes: Uint8Array;
   text: string;
   role: KeyRole;
@@ -17,6 +18,7 @@ const MOST_KEYS = 4096;
 const MOST_PROBES = 16;
 const LONGEST_KEY_BYTES = 64;
 const MOST_FIELDS = 64;
+const MOST_EXPECTED = 16;
 /** 10^0 .. 10^22 are exact doubles, so one multiplication or division by them is rounded only once (W. D. Clinger, 1990). */
 const POWERS = Array.from({ length: 23 }, (_, i) => Number(`1e${i}`));
 
@@ -30,6 +32,8 @@ export class FlatJson {
   #table: (Key | undefined)[] = new Array<Key | undefined>(TABLE_SIZE).fill(undefined);
   #keys = 0;
   #message = 0;
+  /** The keys of the message before, which those of the next are looked for in first: a fleet repeats their order. */
+  readonly #expected: (Key | undefined)[] = new Array<Key | undefined>(MOST_EXPECTED).fill(undefined);
 
   // The message in hand: what was found, and where the reader is.
   readonly #names: string[] = new Array<string>(MOST_FIELDS).fill('');
@@ -40,17 +44,19 @@ export class FlatJson {
   #deviceRank = Infinity;
   #timeRank = Infinity;
   #at = 0;
-  #number = 0;
+  #end = 0;
+  /** [1] the numeral read last. */
+  readonly #number = new Float64Array(1);
 
-  /** False where the message is not of this simple kind; then nothing was written. */
-  decode(payload: Uint8Array, output: Output, intake: Intake): boolean {
+  /** Reads the bytes [start, end). False where the message is not of this simple kind; then nothing was written. */
+  decode(p: Uint8Array, start: number, end: number, output: Output, intake: Intake): boolean {
     this.#fields = 0;
     this.#device = undefined;
     this.#timestampMs = NaN;
     this.#deviceRank = Infinity;
     this.#timeRank = Infinity;
-    this.#message++;
-    if (!this.#read(payload)) return false;
+    this.#message = (this.#message + 1) & 0x3fffffff;
+    if (!this.#read(p, start, end)) return false;
     if (this.#fields === 0) {
       intake.refuse('no_metrics', 'no number, boolean or on/off in the message');
       return true;
@@ -61,30 +67,52 @@ export class FlatJson {
     return true;
   }
 
-  #read(p: Uint8Array): boolean {
-    let i = skipSpace(p, 0);
+  /** What is behind `end` may be read, but never taken: all from `start` on must be one object that ends there. */
+  #read(p: Uint8Array, start: number, end: number): boolean {
+    this.#end = end;
+    let i = skipSpace(p, start);
     if (p[i] !== 0x7b) return false;
+    let n = 0;
     do {
       i = skipSpace(p, i + 1);
       if (p[i] !== 0x22) return false;
-      const start = ++i;
-      let hash = 0;
-      let c = p[i];
-      while (c !== 0x22) {
-        if (c === 0x5c || !(c >= 0x20 && c < 0x80)) return false;
-        hash = (Math.imul(hash, 31) + c) | 0;
-        c = p[++i];
-      }
-      const key = this.#key(p, start, i, hash);
+      const from = i + 1;
+      const key = this.#expectedKey(p, from, n++) ?? this.#anyKey(p, from, n - 1);
       if (key === undefined || key.seenIn === this.#message) return false;
       key.seenIn = this.#message;
-      i = skipSpace(p, i + 1);
+      i = skipSpace(p, from + key.bytes.length);
       if (p[i] !== 0x3a) return false;
       this.#at = skipSpace(p, i + 1);
       if (!this.#field(p, key)) return false;
       i = skipSpace(p, this.#at);
     } while (p[i] === 0x2c);
-    return p[i] === 0x7d && skipSpace(p, i + 1) === p.length;
+    if (p[i] !== 0x7d) return false;
+    i++;
+    return i === end || (i < end && skipSpace(p, i) === end);
+  }
+
+  /** The key that stood at place n of the message before, if it is this one. */
+  #expectedKey(p: Uint8Array, from: number, n: number): Key | undefined {
+    const key = n < MOST_EXPECTED ? this.#expected[n] : undefined;
+    if (key === undefined) return undefined;
+    const { bytes } = key;
+    for (let i = 0; i < bytes.length; i++) if (bytes[i] !== p[from + i]) return undefined;
+    return key;
+  }
+
+  /** The key from `from` to the quotation mark, which is part of its bytes. */
+  #anyKey(p: Uint8Array, from: number, n: number): Key | undefined {
+    let i = from;
+    let hash = 0;
+    let c = p[i];
+    while (c !== 0x22) {
+      if (c === 0x5c || !(c >= 0x20 && c < 0x80) || i >= this.#end) return undefined;
+      hash = (Math.imul(hash, 31) + c) | 0;
+      c = p[++i];
+    }
+    const key = this.#key(p, from, i + 1, hash);
+    if (key !== undefined && n < MOST_EXPECTED) this.#expected[n] = key;
+    return key;
   }
 
   /** Reads the value at #at and leaves #at behind it. */
@@ -102,7 +130,7 @@ export class FlatJson {
       value = 0;
     } else {
       if (!this.#numeral(p)) return false;
-      value = this.#number;
+      value = this.#number[0];
       if (role.kind === 'device') return this.#takeDevice(String(value), role.rank);
       if (role.kind === 'time' && (role.strict || plausibleEpoch(value))) return this.#takeTime(epochToMs(value), role.rank);
     }
@@ -117,7 +145,7 @@ export class FlatJson {
     let i = start;
     let c = p[i];
     while (c !== 0x22) {
-      if (c === 0x5c || !(c >= 0x20 && c < 0x80)) return false;
+      if (c === 0x5c || !(c >= 0x20 && c < 0x80) || i >= this.#end) return false;
       c = p[++i];
     }
     const text = ascii(p, start, i);
@@ -152,41 +180,45 @@ export class FlatJson {
     return true;
   }
 
-  /** A JSON number of up to 15 significant digits, exactly as JSON.parse reads it. */
+  /** A JSON number of up to 15 significant digits, exactly as JSON.parse reads it: nine of them and the six behind in integers, which together are an exact double. */
   #numeral(p: Uint8Array): boolean {
     let i = this.#at;
     const negative = p[i] === 0x2d;
     if (negative) i++;
-    let c = p[i];
-    if (!(c >= 0x30 && c <= 0x39)) return false;
-    let mantissa = 0;
+    let d = p[i] - 0x30;
+    if (!(d >= 0 && d <= 9)) return false;
+    let high = 0;
+    let low = 0;
     let digits = 0;
-    let exponent = 0;
-    if (c === 0x30) {
-      c = p[++i];
-      if (c >= 0x30 && c <= 0x39) return false;
+    if (d === 0) {
+      d = p[++i] - 0x30;
+      if (d >= 0 && d <= 9) return false;
     } else {
-      while (c >= 0x30 && c <= 0x39) {
-        mantissa = mantissa * 10 + (c - 0x30);
+      do {
+        if (digits < 9) high = (Math.imul(high, 10) + d) | 0;
+        else low = (Math.imul(low, 10) + d) | 0;
         digits++;
-        c = p[++i];
-      }
+        d = p[++i] - 0x30;
+      } while (d >= 0 && d <= 9);
     }
-    if (c === 0x2e) {
+    let decimals = 0;
+    if (p[i] === 0x2e) {
       const from = ++i;
-      c = p[i];
-      while (c >= 0x30 && c <= 0x39) {
-        mantissa = mantissa * 10 + (c - 0x30);
-        if (mantissa > 0) digits++;
-        c = p[++i];
+      d = p[i] - 0x30;
+      while (d >= 0 && d <= 9) {
+        if (digits < 9) high = (Math.imul(high, 10) + d) | 0;
+        else low = (Math.imul(low, 10) + d) | 0;
+        if (digits > 0 || d > 0) digits++;
+        d = p[++i] - 0x30;
       }
       if (i === from) return false;
-      exponent = from - i;
+      decimals = i - from;
     }
-    if (c === 0x65 || c === 0x45) return false; // an exponent is rare
-    if (digits > 15 || exponent < -22) return false;
-    const value = exponent < 0 ? mantissa / POWERS[-exponent] : mantissa;
-    this.#number = negative ? -value : value;
+    if (p[i] === 0x65 || p[i] === 0x45) return false; // an exponent is rare
+    if (digits > 15 || decimals > 22) return false;
+    const mantissa = digits > 9 ? high * POWERS[digits - 9] + low : high;
+    const value = decimals > 0 ? mantissa / POWERS[decimals] : mantissa;
+    this.#number[0] = negative ? -value : value;
     this.#at = i;
     return true;
   }
@@ -203,7 +235,7 @@ export class FlatJson {
   }
 
   #addKey(p: Uint8Array, start: number, end: number, at: number): Key | undefined {
-    if (end - start > LONGEST_KEY_BYTES) return undefined;
+    if (end - start > LONGEST_KEY_BYTES + 1) return undefined;
     const first = p[start];
     // JSON.parse puts keys that look like array indices first; __proto__ needs no fast path either.
     if ((first >= 0x30 && first <= 0x39) || first === 0x5f) return undefined;
@@ -212,9 +244,9 @@ export class FlatJson {
       this.#keys = 0;
       return undefined;
     }
-    const text = ascii(p, start, end);
+    const text = ascii(p, start, end - 1);
     const role = keyRole(text);
-    const key = { bytes: p.slice(start, end), text, role, seenIn: 0 };
+    const key = { bytes: Uint8Array.from(p.subarray(start, end)), text, role, seenIn: 0 };
     this.#table[at] = key;
     this.#keys++;
     return key;

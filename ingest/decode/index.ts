@@ -12,9 +12,8 @@ export interface DecoderSettings extends TopicSettings, NameFilter {}
 
 export const DEFAULT_DECODER_SETTINGS: DecoderSettings = { rules: [], include: [], exclude: [], excludeDevices: [], excludeMetrics: [] };
 
-/** In the order in which they are asked. A new dialect is a file beside this one and a line here. */
+/** In the order in which they are asked, JSON before them. A new dialect is a file beside this one and a line here. */
 const DIALECTS: DialectMaker[] = [
-  (intake, limits) => new JsonDialect(intake, limits),
   (intake) => new LineDialect(intake),
   (intake) => new ScalarDialect(intake),
 ];
@@ -24,17 +23,23 @@ export class Decoder {
   readonly #intake: Intake;
   readonly #limits: Limits;
   readonly #topics: Topics;
+  readonly #json: JsonDialect;
   readonly #dialects: Dialect[];
   readonly #output: Output;
   /** Filled anew for each payload. */
   readonly #named: Route = { device: undefined, deviceIsFixed: false, scalarDevice: undefined, scalarMetric: undefined, metricPrefix: undefined, tags: undefined, excluded: false, levels: 0 };
   readonly #message: Message = { route: undefined as unknown as Route, payload: new Uint8Array(0), receivedMs: 0, retained: false };
 
+  /** Sources that read many devices from one topic ask for it again and again. */
+  #lastTopic: string | undefined;
+  #lastRoute: Route | undefined;
+
   constructor(intake: Intake, limits: Limits, settings: DecoderSettings = DEFAULT_DECODER_SETTINGS) {
     this.#intake = intake;
     this.#limits = limits;
     this.#topics = new Topics(settings);
-    this.#dialects = DIALECTS.map((make) => make(intake, limits));
+    this.#json = new JsonDialect(intake, limits);
+    this.#dialects = [this.#json, ...DIALECTS.map((make) => make(intake, limits))];
     this.#output = new Output(intake, settings);
   }
 
@@ -67,6 +72,24 @@ export class Decoder {
       dialect.decode(message, this.#output);
       return;
     }
+  }
+
+  /** The same of the bytes [start, end), which lie among others: where they are a flat JSON message no view of them is made. */
+  decodeAt(topic: string, bytes: Uint8Array, start: number, end: number, receivedMs: number, sink: ReadingSink, named: Named): void {
+    if (bytes[start] === 0x7b && end - start <= this.#limits.payloadBytes) {
+      const route = topic === this.#lastTopic ? this.#lastRoute! : this.#topics.route(topic);
+      this.#lastTopic = topic;
+      this.#lastRoute = route;
+      if (!route.excluded && route.levels <= this.#limits.topicLevels) {
+        const message = this.#message;
+        message.route = this.#withNames(topic, route, named);
+        message.receivedMs = receivedMs;
+        message.retained = false;
+        this.#output.open(message, sink);
+        if (this.#json.decodeFlat(bytes, start, end, this.#output)) return;
+      }
+    }
+    this.decode(topic, bytes.subarray(start, end), receivedMs, sink, false, named);
   }
 
   /** The route of a source whose topics hold many devices; a bare value is the metric that the topic is called. */

@@ -48,8 +48,13 @@ export class JsonDialect implements Dialect {
   }
 
   decode(message: Message, output: Output): void {
-    if (this.#flat.decode(message.payload, output, this.#intake)) return;
-    this.decodeTree(message, output);
+    const { payload } = message;
+    if (!this.decodeFlat(payload, 0, payload.length, output)) this.decodeTree(message, output);
+  }
+
+  /** Takes the bytes [start, end) where they are a flat message; false where they are not, and nothing was taken. */
+  decodeFlat(bytes: Uint8Array, start: number, end: number, output: Output): boolean {
+    return this.#flat.decode(bytes, start, end, output, this.#intake);
   }
 
   /** The same by way of JSON.parse, for any message. */

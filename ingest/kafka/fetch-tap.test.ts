@@ -10,14 +10,13 @@ import { FetchTap } from './fetch-tap.js';
 import { blockOfMessages, blocksOf, headersOf, keyOf, valueOf, varInt, type RecordBlock, type RecordSet } from './records.js';
 
 const inside = createRequire(import.meta.resolve('kafkajs'));
-interface Partition { partition: number; highWatermark: string; messages: KafkaMessage[]; abortedTransactions: unknown[] }
+interface Partition { partition: number; highWatermark: string; messages: (KafkaMessage & { isControlRecord: boolean })[]; abortedTransactions: unknown[] }
 const kafkajs = {
   fetch: {
     request: inside('./src/protocol/requests/fetch/v11/request') as (options: object) => { encode: () => Promise<{ buffer: Buffer }> },
     response: inside('./src/protocol/requests/fetch/v11/response') as { decode: (raw: Buffer) => Promise<{ responses: { topicName: string; partitions: Partition[] }[] }> },
   },
   createRequest: inside('./src/protocol/request') as (options: object) => Promise<{ buffer: Buffer }>,
-  Batch: inside('./src/consumer/batch') as new (topic: string, from: string, partition: Partition) => { messages: KafkaMessage[]; lastOffset(): string },
 };
 const TOPIC = 'readings';
 
@@ -30,11 +29,13 @@ interface Batch {
 }
 
 const text = fc.string({ maxLength: 12 });
+/** An object of kafkajs loses a header of that one name. */
+const headerName = text.filter((name) => name !== '__proto__');
 const batchOf: fc.Arbitrary<Batch> = fc.record({
   producer: fc.integer({ min: 1, max: 3 }), kind: fc.constantFrom('plain', 'plain', 'transactional', 'transactional', 'commit', 'abort'), gzip: fc.boolean(), appendTime: fc.boolean(),
   records: fc.array(fc.record({
     gap: fc.integer({ min: 0, max: 3 }), deltaMs: fc.integer({ min: -5_000_000_000, max: 5_000_000_000 }), key: fc.option(text), value: fc.option(fc.string({ maxLength: 300 })),
-    headers: fc.array(fc.tuple(text, text), { maxLength: 3 }),
+    headers: fc.array(fc.tuple(headerName, text), { maxLength: 3 }),
   }), { minLength: 1, maxLength: 6 }),
 });
 
@@ -47,11 +48,13 @@ function varLong(value: number): Buffer {
 
 const sized = (value: string | Buffer | null): Buffer => (value === null ? varInt(-1) : Buffer.concat([varInt(Buffer.byteLength(value)), Buffer.from(value as string)]));
 
-/** A log as a broker keeps it: batches one behind the other, and which transactions were aborted. A mark ends what its producer has open. */
-function logOf(batches: readonly Batch[]): { bytes: Buffer; offsets: number[]; aborted: { producerId: bigint; firstOffset: number }[] } {
+/** A log as a broker keeps it: batches one behind the other, which transactions were aborted, and the offsets of their records. A mark ends what its producer has open. */
+function logOf(batches: readonly Batch[]): { bytes: Buffer; offsets: number[]; aborted: { producerId: bigint; firstOffset: number }[]; dropped: Set<number> } {
   const open = new Map<number, number>();
   const aborted: { producerId: bigint; firstOffset: number }[] = [];
   const offsets: number[] = [];
+  const dropped = new Set<number>();
+  const inTransaction = new Map<number, number[]>();
   let next = 100;
   const pieces = batches.flatMap(({ producer, kind, gzip, appendTime, records }) => {
     const mark = kind === 'commit' || kind === 'abort';
@@ -61,12 +64,17 @@ function logOf(batches: readonly Batch[]): { bytes: Buffer; offsets: number[]; a
       const offset = next + gap;
       next = offset + 1;
       offsets.push(offset);
+      if (kind === 'transactional') inTransaction.set(producer, [...inTransaction.get(producer) ?? [], offset]);
       const body = Buffer.concat([Buffer.from([0]), varLong(deltaMs), varInt(offset - base), sized(key), sized(value), varInt(headers.length), ...headers.flatMap(([name, header]) => [sized(name), sized(header)])]);
       return Buffer.concat([varInt(body.length), body]);
     });
     if (kind === 'transactional' && !open.has(producer)) open.set(producer, base);
     if (kind === 'abort') aborted.push({ producerId: BigInt(producer), firstOffset: open.get(producer)! });
-    if (mark) open.delete(producer);
+    if (kind === 'abort') for (const offset of inTransaction.get(producer)!) dropped.add(offset);
+    if (mark) {
+      open.delete(producer);
+      inTransaction.delete(producer);
+    }
     const packed = gzip && !mark ? gzipSync(Buffer.concat(bodies)) : Buffer.concat(bodies);
     const head = Buffer.alloc(61);
     head.writeBigInt64BE(BigInt(base), 0);
@@ -80,7 +88,7 @@ function logOf(batches: readonly Batch[]): { bytes: Buffer; offsets: number[]; a
     head.writeInt32BE(bodies.length, 57);
     return [head, packed];
   });
-  return { bytes: Buffer.concat(pieces), offsets, aborted: aborted.sort((a, b) => a.firstOffset - b.firstOffset) };
+  return { bytes: Buffer.concat(pieces), offsets, aborted: aborted.sort((a, b) => a.firstOffset - b.firstOffset), dropped };
 }
 
 const int32 = (value: number): Buffer => {
@@ -126,12 +134,13 @@ const asKafkajs = (messages: readonly KafkaMessage[]): object[] =>
 describe('Records past kafkajs', () => {
   it('are those that kafkajs reads: packed or not, with gaps, in transactions, from any offset, with an end that was cut off', async () => {
     await fc.assert(fc.asyncProperty(fc.array(batchOf, { minLength: 1, maxLength: 8 }), fc.nat(40), fc.nat(300), async (batches, skip, cut) => {
-      const { bytes: all, offsets, aborted } = logOf(batches);
+      const { bytes: all, offsets, aborted, dropped } = logOf(batches);
       const bytes = all.subarray(0, Math.max(Math.min(61, all.length), all.length - cut));
       const from = offsets[Math.min(skip, offsets.length - 1)] ?? 0;
       const answer = answerOf(7, [{ partition: 3, bytes, aborted }]);
       const [{ partitions: [read] }] = (await kafkajs.fetch.response.decode(answer.subarray(8))).responses;
-      const expected = new kafkajs.Batch(TOPIC, String(from), read);
+      // Not by kafkajs' own filter: it takes up one aborted transaction a message, and lets some of another through that begins in the same place.
+      const expected = read.messages.filter(({ offset, isControlRecord }) => !isControlRecord && Number(offset) >= from && !dropped.has(Number(offset)));
       let set: RecordSet | undefined;
       const replaced = replaceRecords(answer, 8, new Map([[`${TOPIC}/3`, from]]), (topic, partition, found) => {
         expect([topic, partition]).toEqual([TOPIC, 3]);
@@ -144,7 +153,7 @@ describe('Records past kafkajs', () => {
         expect(read.messages).toEqual([]);
         return;
       }
-      expect(messagesOf(await allOf(set))).toEqual(asKafkajs(expected.messages));
+      expect(messagesOf(await allOf(set))).toEqual(asKafkajs(expected));
       expect(replaced.readInt32BE(0)).toBe(replaced.length - 4);
       const [{ partitions: [left] }] = (await kafkajs.fetch.response.decode(replaced.subarray(8))).responses;
       expect(left).toMatchObject({ partition: 3, highWatermark: '99999', abortedTransactions: [] });
@@ -156,7 +165,7 @@ describe('Records past kafkajs', () => {
     fc.assert(fc.property(fc.array(batchOf, { maxLength: 4 }), (batches) => {
       const messages = batches.flatMap(({ records }) => records.map(({ key, value, headers }, i): KafkaMessage => ({
         key: key === null ? null : Buffer.from(key), value: value === null ? null : Buffer.from(value), timestamp: '5', offset: String(i), attributes: 0,
-        headers: Object.fromEntries(headers.filter(([name]) => name !== '__proto__').map(([name, header]) => [name, Buffer.from(header)])),
+        headers: Object.fromEntries(headers.map(([name, header]) => [name, Buffer.from(header)])),
       })));
       expect(messagesOf([blockOfMessages(messages)])).toEqual(asKafkajs(messages));
     }), { numRuns: 100 });

@@ -8,6 +8,8 @@ import { FETCH, FETCH_VERSION, offsetsAsked, replaceRecords } from './fetch-fram
 import type { RecordSet } from './records.js';
 
 const KEEP_ALIVE_MS = 60_000;
+/** What a read of a socket takes at most; one buffer for all its reads, which Node would otherwise make anew for each. */
+const READ_BYTES = 256 * 1024;
 const SIZE_BYTES = 4;
 const CORRELATION_BYTES = 4;
 const REQUEST_HEAD_BYTES = 12;
@@ -30,11 +32,17 @@ export class FetchTap {
   /** For the consumer's client. */
   readonly socketFactory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
     // As kafkajs does it (src/network/socketFactory.js); `ssl` is null without TLS.
-    const socket = ssl as typeof ssl | null
-      ? connectTls({ host, port, ...(isIP(host) ? {} : { servername: host }), ...ssl }, onConnect)
-      : connectTcp({ host, port }, onConnect);
+    const keep: Keep = (topic, partition, set) => this.#keep(topic, partition, set);
+    if (ssl as typeof ssl | null) {
+      const socket = connectTls({ host, port, ...(isIP(host) ? {} : { servername: host }), ...ssl }, onConnect);
+      socket.setKeepAlive(true, KEEP_ALIVE_MS);
+      return new TappedSocket(socket, keep) as unknown as Socket;
+    }
+    const onread = { buffer: Buffer.allocUnsafeSlow(READ_BYTES), callback: (n: number, buffer: Uint8Array): boolean => tapped.takeRead(buffer as Buffer, n) };
+    const socket: Socket = connectTcp({ host, port, onread }, onConnect);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    return new TappedSocket(socket, (topic, partition, set) => this.#keep(topic, partition, set)) as unknown as Socket;
+    const tapped: TappedSocket = new TappedSocket(socket, keep);
+    return tapped as unknown as Socket;
   };
 
   /** The records that the messages of an `eachBatch` stand for; `gone` where they are to be fetched again; undefined where the messages are what was sent. */
@@ -77,6 +85,12 @@ class TappedSocket extends StreamLayer {
     this.#keep = keep;
   }
 
+  /** The first n bytes of a buffer that is used again when this returns. */
+  takeRead(buffer: Buffer, n: number): boolean {
+    this.pass(buffer.subarray(0, n));
+    return true;
+  }
+
   unref(): this {
     (this.inner as Socket).unref();
     return this;
@@ -105,7 +119,7 @@ class TappedSocket extends StreamLayer {
       const to = Math.min(chunk.length, at + this.#left);
       this.#left -= to - at;
       if (this.#frame === undefined) {
-        if (to > at) this.push(chunk.subarray(at, to));
+        if (to > at) this.push(Buffer.from(chunk.subarray(at, to)));
       } else {
         this.#filled += chunk.copy(this.#frame, this.#filled, at, to);
         if (this.#left === 0) this.#answer();
@@ -118,7 +132,7 @@ class TappedSocket extends StreamLayer {
   #begin(chunk: Buffer, at: number): number {
     const wanted = SIZE_BYTES + CORRELATION_BYTES;
     const taken = Math.min(wanted - this.#head.length, chunk.length - at);
-    this.#head = this.#head.length === 0 ? chunk.subarray(at, at + taken) : Buffer.concat([this.#head, chunk.subarray(at, at + taken)]);
+    this.#head = Buffer.concat([this.#head, chunk.subarray(at, at + taken)]);
     if (this.#head.length < SIZE_BYTES) return at + taken;
     const size = this.#head.readInt32BE(0);
     if (size >= CORRELATION_BYTES && this.#head.length < wanted) return at + taken;

@@ -1,6 +1,7 @@
 import type { ReadingSink } from '../../core/source.js';
 import type { Reason } from '../../core/reasons.js';
 import type { IngestStages } from '../inlet.js';
+import type { Named } from '../decode/dialect.js';
 import { StagedPayload } from '../staged.js';
 import { TextCache } from '../text-cache.js';
 import type { Stretch } from './backlog.js';
@@ -8,8 +9,6 @@ import type { KafkaDeadLetter } from './dead-letters.js';
 import { Naming, type NamingSettings } from './naming.js';
 import { hasHeaders, HEADERS, headersOf, KEY, KEY_END, keyOf, PLACES, VALUE, VALUE_END, valueOf, type RecordBlock } from './records.js';
 
-/** Payloads up to this size are decoded from a buffer of their length that is used again and again: a view of each would cost more than its copy. */
-const COPIED_BYTES = 256;
 const NOTHING = new Uint8Array(0);
 /** Reasons that are counted and are no dead letter by themselves. */
 const NOTED: ReadonlySet<Reason> = new Set<Reason>(['duplicate', 'duplicate_differs', 'late', 'retained', 'excluded']);
@@ -21,8 +20,8 @@ export class RecordIntake {
   readonly #naming: Naming;
   readonly #letter: ((letter: KafkaDeadLetter) => void) | undefined;
   readonly #keys = new TextCache();
-  /** By length. */
-  readonly #payloads: Uint8Array[] = Array.from({ length: COPIED_BYTES + 1 }, (_, length) => new Uint8Array(length));
+  /** By the key's number among them: what was found for the key that had it last. */
+  readonly #named: (Named | undefined)[] = [];
   /** The record in hand, where it is only partly with the pipeline, and whether its dead letter is written. */
   #staged: StagedPayload | undefined;
   #lettered = false;
@@ -40,22 +39,22 @@ export class RecordIntake {
     const { intake, decoder, limits } = this.#stages;
     const { topic } = partition;
     const { bytes, places, timesMs } = block;
-    const payload = this.#payload(block, i);
-    const at = i * PLACES;
-    const key = places[at + KEY] < 0 ? '' : this.#keys.text(bytes, places[at + KEY], places[at + KEY_END]);
-    const named = this.#naming.of(key, this.#naming.wantsHeaders && bytes[places[at + HEADERS]] !== 0 ? headersOf(block, i) : undefined);
+    const start = places[i * PLACES + VALUE];
+    const from = start < 0 ? 0 : start;
+    const to = start < 0 ? 0 : places[i * PLACES + VALUE_END];
+    const named = this.#nameOf(block, i);
     // A producer's clock may be ahead; it is not believed. Messages without a time have -1.
     const stampedMs = timesMs[i];
     const receivedMs = stampedMs >= 0 && stampedMs < cameMs ? stampedMs : cameMs;
-    intake.open(this.#source, topic, payload);
+    intake.open(this.#source, topic, bytes, from, to);
     let done = true;
     // A reading takes at least two bytes, and a sink that is not full has room for a device's metrics.
-    if (this.#staged === undefined && payload.length <= 2 * limits.metricsPerDevice) {
-      decoder.decode(topic, payload, receivedMs, sink, false, named);
+    if (this.#staged === undefined && to - from <= 2 * limits.metricsPerDevice) {
+      decoder.decodeAt(topic, bytes, from, to, receivedMs, sink, named);
     } else {
       if (this.#staged === undefined) {
         this.#staged = new StagedPayload();
-        decoder.decode(topic, payload, receivedMs, this.#staged, false, named);
+        decoder.decodeAt(topic, bytes, from, to, receivedMs, this.#staged, named);
       }
       done = this.#staged.pour(sink);
       if (done) this.#staged = undefined;
@@ -66,14 +65,20 @@ export class RecordIntake {
     return done;
   };
 
-  #payload({ bytes, places }: RecordBlock, i: number): Uint8Array {
-    const start = places[i * PLACES + VALUE];
-    if (start < 0) return NOTHING;
-    const length = places[i * PLACES + VALUE_END] - start;
-    if (length > COPIED_BYTES) return new Uint8Array(bytes.buffer, bytes.byteOffset + start, length);
-    const payload = this.#payloads[length];
-    for (let k = 0; k < length; k++) payload[k] = bytes[start + k];
-    return payload;
+  #nameOf(block: RecordBlock, i: number): Named {
+    const { bytes, places } = block;
+    const at = i * PLACES;
+    const headers = this.#naming.wantsHeaders && bytes[places[at + HEADERS]] !== 0 ? headersOf(block, i) : undefined;
+    if (places[at + KEY] < 0) return this.#naming.of('', headers);
+    const number = this.#keys.number(bytes, places[at + KEY], places[at + KEY_END]);
+    if (number < 0) return this.#naming.of(bytes.toString('utf8', places[at + KEY], places[at + KEY_END]), headers);
+    const key = this.#keys.at(number);
+    const known = number < this.#named.length ? this.#named[number] : undefined;
+    if (headers === undefined && known !== undefined && known.device === key) return known;
+    const named = this.#naming.of(key, headers);
+    while (this.#named.length <= number) this.#named.push(undefined);
+    if (headers === undefined) this.#named[number] = named;
+    return named;
   }
 
   /** A record taken in parts is one dead letter. */

@@ -61,9 +61,21 @@ export function lastOffsetOf(bytes: Buffer): number | undefined {
   return last;
 }
 
+/** Records of the batches that are whole, at the most: what their headers say. */
+function recordsIn(bytes: Buffer): number {
+  let records = 0;
+  for (let at = 0; at + HEADER_BYTES <= bytes.length;) {
+    const length = OUTSIDE_BYTES + bytes.readInt32BE(at + LENGTH);
+    if (length < HEADER_BYTES || at + length > bytes.length) break;
+    records += Math.max(0, Math.min(bytes.readInt32BE(at + COUNT), Math.floor(length / LEAST_RECORD_BYTES)));
+    at += length;
+  }
+  return records;
+}
+
 /** What a `read_committed` reader is given of a record set; a packed batch is unpacked when it is its turn. Throws where a record is malformed, or a batch cannot be unpacked. */
 export async function* blocksOf({ from, bytes, aborted }: RecordSet): AsyncGenerator<RecordBlock> {
-  const writer = new BlockWriter(from);
+  const writer = new BlockWriter(from, recordsIn(bytes));
   const begun = new Set<bigint>();
   let next = 0;
   for (let at = 0; at + HEADER_BYTES <= bytes.length;) {
@@ -153,7 +165,8 @@ class BlockWriter {
   #places = new Int32Array(0);
   n = 0;
 
-  constructor(private readonly from: number) {}
+  /** `expected` records are made room for at once. */
+  constructor(private readonly from: number, private readonly expected: number) {}
 
   /** Takes the records [at, end) of `bytes`, of the batch whose header is at `head` of `heads`. */
   add(heads: Buffer, head: number, bytes: Buffer, start: number, end: number): void {
@@ -203,7 +216,7 @@ class BlockWriter {
 
   #reserve(rows: number): void {
     if (rows <= this.#capacity) return;
-    const capacity = Math.max(rows, 2 * this.#capacity, 256);
+    const capacity = Math.max(rows, 2 * this.#capacity, this.expected);
     const [offsets, timesMs, places] = [new Float64Array(capacity), new Float64Array(capacity), new Int32Array(capacity * PLACES)];
     if (this.n > 0) {
       offsets.set(this.#offsets.subarray(0, this.n));

@@ -43,6 +43,8 @@ export class ReadingsWriter {
   /** Rows of the batch that go each way: `count` of each are in use. */
   #appended = new Uint32Array(1024);
   #staged = new Uint32Array(1024);
+  /** A full chunk without nulls, used again and again: making one costs more than filling it. */
+  #full: DuckDBDataChunk | undefined;
 
   constructor(readonly connection: DuckDBConnection) {}
 
@@ -162,36 +164,66 @@ export class ReadingsWriter {
     await this.connection.run('DELETE FROM staged');
   }
 
+  /** A chunk of so many rows, of which each is going to be written. */
+  #chunk(rows: number): DuckDBDataChunk {
+    return rows < CHUNK_ROWS ? DuckDBDataChunk.create(READING_TYPES, rows) : (this.#full ??= DuckDBDataChunk.create(READING_TYPES, rows));
+  }
+
   /** Appends the batch's rows `rows[0 .. count-1]`. */
   #append(appender: DuckDBAppender, batch: Batch, rows: Uint32Array, count: number): void {
     for (let from = 0; from < count; from += CHUNK_ROWS) {
-      const chunk = DuckDBDataChunk.create(READING_TYPES, Math.min(CHUNK_ROWS, count - from));
+      const chunk = this.#chunk(Math.min(CHUNK_ROWS, count - from));
       const part = rows.subarray(from, from + chunk.rowCount);
-      fill(chunk.getColumnVector(0), part, (row) => this.#idOf[batch.seriesId[row]]);
-      fill(chunk.getColumnVector(1), part, (row) => BigInt(batch.timestampMs[row]));
-      fillFinite(chunk.getColumnVector(2), part, batch.value);
-      fillFinite(chunk.getColumnVector(3), part, batch.yhat);
-      fillFinite(chunk.getColumnVector(4), part, batch.yhatLower);
-      fillFinite(chunk.getColumnVector(5), part, batch.yhatUpper);
-      fill(chunk.getColumnVector(6), part, (row) => (batch.flags[row] & FLAG.LATE) === 0 && Number.isFinite(batch.anomalyScore[row]) ? batch.anomalyScore[row] : null);
-      fill(chunk.getColumnVector(7), part, (row) => batch.flags[row]);
+      const ids = itemsOf<Uint32Array>(chunk.getColumnVector(0));
+      const times = itemsOf<BigInt64Array>(chunk.getColumnVector(1));
+      // Two 32-bit words a time: a BigInt for each would be the dearest part of it.
+      const words = new Int32Array(times.buffer, times.byteOffset, 2 * times.length);
+      const flags = itemsOf<Uint8Array>(chunk.getColumnVector(7));
+      for (let i = 0; i < part.length; i++) {
+        const row = part[i];
+        const timestampMs = batch.timestampMs[row];
+        ids[i] = this.#idOf[batch.seriesId[row]];
+        words[2 * i] = timestampMs;
+        words[2 * i + 1] = Math.floor(timestampMs / 2 ** 32);
+        flags[i] = batch.flags[row];
+      }
+      let nulls = fillFinite(chunk.getColumnVector(2), part, batch.value);
+      nulls += fillFinite(chunk.getColumnVector(3), part, batch.yhat);
+      nulls += fillFinite(chunk.getColumnVector(4), part, batch.yhatLower);
+      nulls += fillFinite(chunk.getColumnVector(5), part, batch.yhatUpper);
+      nulls += fillFinite(chunk.getColumnVector(6), part, batch.anomalyScore);
+      for (let i = 0; i < part.length; i++) {
+        if ((flags[i] & FLAG.LATE) === 0) continue;
+        chunk.getColumnVector(6).setItem(i, null);
+        nulls++;
+      }
+      // What is null stays so.
+      if (nulls > 0) this.#full = undefined;
+      for (const column of [0, 1, 2, 3, 4, 5, 6, 7]) chunk.getColumnVector(column).flush();
       appender.appendDataChunk(chunk);
     }
     appender.flushSync();
   }
 }
 
-function fill(vector: DuckDBVector, rows: Uint32Array, valueAt: (row: number) => number | bigint | null): void {
-  for (let i = 0; i < rows.length; i++) vector.setItem(i, valueAt(rows[i]));
-  vector.flush();
+/** The values of a vector, to be written and then flushed. Its own `setItem` makes a number or a BigInt of each; the member is not public, and the version is pinned. */
+function itemsOf<T>(vector: DuckDBVector): T {
+  return (vector as unknown as { items: T }).items;
 }
 
-function fillFinite(vector: DuckDBVector, rows: Uint32Array, column: Float64Array): void {
+/** Returns how many are null. */
+function fillFinite(vector: DuckDBVector, rows: Uint32Array, column: Float64Array): number {
+  let nulls = 0;
+  const items = itemsOf<Float64Array>(vector);
   for (let i = 0; i < rows.length; i++) {
     const value = column[rows[i]];
-    vector.setItem(i, Number.isFinite(value) ? value : null);
+    if (value - value === 0) items[i] = value;
+    else {
+      vector.setItem(i, null);
+      nulls++;
+    }
   }
-  vector.flush();
+  return nulls;
 }
 
 /** Of the staged rows that are (or are not) late, the last one of each (series, timestamp), as if they had been written one after another. */

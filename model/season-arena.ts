@@ -1,0 +1,62 @@
+import { GruardError, messageOf } from '../core/errors.js';
+import { Arena, PAGE_SLOTS } from './arena.js';
+import { wasmApi, type WasmMemory } from './kernel/webassembly.js';
+import { KERNEL_WASM_BASE64 } from './season-kernel/module.js';
+
+const PAGE_BYTES = 65536;
+const MOST_PAGES = 65536;
+
+/** season-kernel/season.c; `ring` is an address. */
+export interface SeasonKernel {
+  correlation(ring: number, blocks: number, known: number, lag: number, mean: number): number;
+  mismatch(ring: number, blocks: number, known: number, cycle: number, daily: number): number;
+  range_before(ring: number, end: number, count: number): number;
+}
+
+let compiled: object | undefined;
+
+/** The arena of the seasons, in the memory of their kernel. It is last in it, so that it grows in place. */
+export class SeasonArena extends Arena {
+  readonly kernel: SeasonKernel;
+  /** The same memory as `floats`. */
+  readonly bytes: Int8Array[] = [];
+  readonly #memory: WasmMemory;
+  readonly #start: number;
+
+  constructor(words: number) {
+    super('season', 1, 'series', words);
+    try {
+      this.#memory = new wasmApi.Memory({ initial: 2, maximum: MOST_PAGES });
+      compiled ??= new wasmApi.Module(Buffer.from(KERNEL_WASM_BASE64, 'base64'));
+      const instance = new wasmApi.Instance(compiled, { env: { memory: this.#memory } });
+      this.kernel = instance.exports as unknown as SeasonKernel;
+      this.#start = Math.ceil((instance.exports.__heap_base as { value: number }).value / 64) * 64;
+    } catch (error) {
+      throw new GruardError('BACKEND_UNAVAILABLE', `wasm: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  override reserve(capacity: number): void {
+    const pages = Math.ceil(capacity / PAGE_SLOTS);
+    if (pages <= this.floats.length) return;
+    const bytes = this.#start + pages * PAGE_SLOTS * this.bytesPerSlot;
+    const missing = Math.ceil((bytes - this.#memory.buffer.byteLength) / PAGE_BYTES);
+    try {
+      if (missing > 0) this.#memory.grow(missing);
+    } catch (error) {
+      throw new GruardError('MODEL_MEMORY', `the seasons need ${Math.ceil(bytes / 2 ** 20)} MiB: ${messageOf(error)}`, { cause: error });
+    }
+    const { buffer } = this.#memory;
+    for (let page = 0; page < pages; page++) {
+      const at = this.address(page, 0);
+      this.floats[page] = new Float32Array(buffer, at, PAGE_SLOTS * this.words);
+      this.ints[page] = new Int32Array(buffer, at, PAGE_SLOTS * this.words);
+      this.bytes[page] = new Int8Array(buffer, at, PAGE_SLOTS * this.bytesPerSlot);
+    }
+  }
+
+  /** Of a word of a page, for the kernel. */
+  address(page: number, word: number): number {
+    return this.#start + page * PAGE_SLOTS * this.bytesPerSlot + 4 * word;
+  }
+}

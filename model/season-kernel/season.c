@@ -1,0 +1,126 @@
+// What the season (model/season.ts) compares at each block: the ring with itself at one lag, and the present cycle with those before.
+// A ring is RING signed bytes, block b at b & (RING - 1), as model/ring.ts has it. Sums are made in the order of the blocks, so that they have the same bits
+// however many blocks a vector takes. No libc, no allocation. `npm run build:wasm` compiles this to module.ts.
+#include <wasm_simd128.h>
+
+#define RING 512
+#define MASK (RING - 1)
+#define UNKNOWN (-128)
+
+typedef signed char Code;
+
+// The ring twice, so that what is read never wraps, and room for what a vector reads beyond.
+static Code line[2 * RING + 32];
+
+static const Code *unwrapped(const Code *ring, int first) {
+  for (int i = 0; i < RING; i += 16) {
+    const v128_t codes = wasm_v128_load(ring + i);
+    wasm_v128_store(line + i, codes);
+    wasm_v128_store(line + RING + i, codes);
+  }
+  return line + (first & MASK);
+}
+
+// Eight codes, `step` (1 or 3) apart, as int16.
+static inline v128_t eight(const Code *at, int step) {
+  if (step == 1) return wasm_i16x8_load8x8(at);
+  const v128_t low = wasm_v128_load(at), high = wasm_v128_load(at + 16);
+  return wasm_i16x8_extend_low_i8x16(wasm_i8x16_shuffle(low, high, 0, 3, 6, 9, 12, 15, 18, 21, 0, 0, 0, 0, 0, 0, 0, 0));
+}
+
+// Two pairs: adds x y and x x + y y of the one, then of the other. sums: products, squares.
+static inline v128_t add_two(v128_t sums, v128_t a, v128_t b, v128_t mean) {
+  const v128_t x = wasm_f64x2_sub(wasm_f64x2_convert_low_i32x4(a), mean), y = wasm_f64x2_sub(wasm_f64x2_convert_low_i32x4(b), mean);
+  const v128_t product = wasm_f64x2_mul(x, y), square = wasm_f64x2_add(wasm_f64x2_mul(x, x), wasm_f64x2_mul(y, y));
+  sums = wasm_f64x2_add(sums, wasm_i64x2_shuffle(product, square, 0, 2));
+  return wasm_f64x2_add(sums, wasm_i64x2_shuffle(product, square, 1, 3));
+}
+
+static inline v128_t add_four(v128_t sums, v128_t a, v128_t b, v128_t mean) {
+  sums = add_two(sums, a, b, mean);
+  return add_two(sums, wasm_i64x2_shuffle(a, a, 1, 1), wasm_i64x2_shuffle(b, b, 1, 1), mean);
+}
+
+static inline v128_t add_one(v128_t sums, Code a, Code b, double mean) {
+  if (a == UNKNOWN || b == UNKNOWN) return sums;
+  const double x = a - mean, y = b - mean;
+  return wasm_f64x2_add(sums, wasm_f64x2_make(x * y, x * x + y * y));
+}
+
+// Correlation of the codes with those `lag` before, from 85 to 255 pairs: enough to know a peak above a half, at a bounded cost.
+__attribute__((export_name("correlation")))
+double correlation(const Code *ring, int blocks, int known, int lag, double mean) {
+  const Code *b = unwrapped(ring, blocks - known), *a = b + lag;
+  const int step = ((known - lag) >> 7) | 1, pairs = (known - lag + step - 1) / step;
+  const v128_t mean_2 = wasm_f64x2_splat(mean), unknown = wasm_i16x8_splat(UNKNOWN);
+  v128_t sums = wasm_f64x2_splat(0);
+  int i = 0;
+  for (; i + 8 <= pairs; i += 8) {
+    const v128_t one = eight(a + i * step, step), other = eight(b + i * step, step);
+    if (wasm_v128_any_true(wasm_v128_or(wasm_i16x8_eq(one, unknown), wasm_i16x8_eq(other, unknown)))) {
+      for (int k = i; k < i + 8; k++) sums = add_one(sums, a[k * step], b[k * step], mean);
+      continue;
+    }
+    sums = add_four(sums, wasm_i32x4_extend_low_i16x8(one), wasm_i32x4_extend_low_i16x8(other), mean_2);
+    sums = add_four(sums, wasm_i32x4_extend_high_i16x8(one), wasm_i32x4_extend_high_i16x8(other), mean_2);
+  }
+  for (; i < pairs; i++) sums = add_one(sums, a[i * step], b[i * step], mean);
+  const double products = wasm_f64x2_extract_lane(sums, 0), squares = wasm_f64x2_extract_lane(sums, 1);
+  return squares > 0 ? (2 * products) / squares : 0;
+}
+
+// Halves go up, as those of Math.round do.
+static int rounded(double x) {
+  const double up = __builtin_ceil(x);
+  return (int)(up - 0.5 > x ? up - 1 : up);
+}
+
+// Takes the codes from..to into a range.
+static inline void span(const Code *ring, int from, int to, int *low, int *high) {
+  for (int i = from; i <= to; i++) {
+    const int code = ring[i & MASK];
+    if (code == UNKNOWN) continue;
+    if (code > *high) *high = code;
+    if (code < *low) *low = code;
+  }
+}
+
+// Greatest less least of the `count` codes before block `end`.
+__attribute__((export_name("range_before")))
+int range_before(const Code *ring, int end, int count) {
+  int top = UNKNOWN, bottom = 127;
+  span(ring, end - count, end - 1, &bottom, &top);
+  return top > bottom ? top - bottom : 0;
+}
+
+// How far a block is from the same phase of the cycles before, in codes: from the range of values around it one, two and, of days, seven cycles ago, or those ranges
+// from the values around the block itself. It is the block two sixteenths of a cycle before the latest, whose surroundings are complete. -1 where there is nothing to
+// compare with. cycle: in blocks.
+__attribute__((export_name("mismatch")))
+double mismatch(const Code *ring, int blocks, int known, double cycle, int daily) {
+  const int reach = cycle < 24 ? 1 : rounded(cycle / 16), now = blocks - 1 - 2 * reach;
+  // Of the cycles before: the highest and lowest around the phase, the least of their highs, the greatest of their lows.
+  int high = UNKNOWN, low = 127, least_high = 127, greatest_low = UNKNOWN;
+  for (int k = 1; k <= 7; k = k == 2 ? 7 : k + 1) {
+    const int then = now - rounded(k * cycle);
+    if (then - reach < blocks - known || (k == 7 && !daily)) break;
+    int top = UNKNOWN, bottom = 127;
+    span(ring, then - reach, then + reach, &bottom, &top);
+    if (top == UNKNOWN) continue;
+    if (top > high) high = top;
+    if (bottom < low) low = bottom;
+    if (top < least_high) least_high = top;
+    if (bottom > greatest_low) greatest_low = bottom;
+  }
+  if (high == UNKNOWN) return -1;
+  const int code = ring[now & MASK];
+  if (code == UNKNOWN) return 0;
+  int top = code, bottom = code;
+  span(ring, now - 2 * reach, blocks - 1, &bottom, &top);
+  int most = 0;
+  if (code - high > most) most = code - high;
+  if (low - code > most) most = low - code;
+  if (least_high - top > most) most = least_high - top;
+  if (bottom - greatest_low > most) most = bottom - greatest_low;
+  return most;
+}

@@ -1,0 +1,115 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { seededRandom } from '../../core/random.js';
+import { PATTERN_BLOCKS, UNKNOWN } from '../ring.js';
+import { SeasonArena } from '../season-arena.js';
+
+const MASK = PATTERN_BLOCKS - 1;
+const arena = new SeasonArena(PATTERN_BLOCKS / 4);
+arena.reserve(1);
+const { kernel } = arena;
+const codes = arena.bytes[0];
+const ADDRESS = arena.address(0, 0);
+
+// What the kernel computes, word for word in TypeScript.
+
+/** Correlation of the codes with those `lag` before, from 85 to 255 pairs: enough to know a peak above a half, at a bounded cost. */
+function correlation(blocks: number, known: number, lag: number, mean: number): number {
+  let products = 0;
+  let squares = 0;
+  const step = ((known - lag) >> 7) | 1;
+  for (let i = blocks - known + lag; i < blocks; i += step) {
+    const a = codes[i & MASK];
+    const b = codes[(i - lag) & MASK];
+    if (a === UNKNOWN || b === UNKNOWN) continue;
+    const x = a - mean;
+    const y = b - mean;
+    products += x * y;
+    squares += x * x + y * y;
+  }
+  return squares > 0 ? (2 * products) / squares : 0;
+}
+
+/** Greatest less least of the `span` codes before block `end`. */
+function rangeBefore(end: number, span: number): number {
+  let top = UNKNOWN;
+  let bottom = 127;
+  for (let i = end - span; i < end; i++) {
+    const code = codes[i & MASK];
+    if (code === UNKNOWN) continue;
+    if (code > top) top = code;
+    if (code < bottom) bottom = code;
+  }
+  return top > bottom ? top - bottom : 0;
+}
+
+function mismatch(blocks: number, known: number, cycle: number, daily: boolean): number {
+  const reach = cycle < 24 ? 1 : Math.round(cycle / 16);
+  const now = blocks - 1 - 2 * reach;
+  // Of the cycles before: the highest and lowest around the phase, the least of their highs, the greatest of their lows.
+  let high = UNKNOWN;
+  let low = 127;
+  let leastHigh = 127;
+  let greatestLow = UNKNOWN;
+  for (let k = 1; k <= 7; k = k === 2 ? 7 : k + 1) {
+    const then = now - Math.round(k * cycle);
+    if (then - reach < blocks - known || (k === 7 && !daily)) break;
+    let top = UNKNOWN;
+    let bottom = 127;
+    for (let i = then - reach; i <= then + reach; i++) {
+      const code = codes[i & MASK];
+      if (code === UNKNOWN) continue;
+      if (code > top) top = code;
+      if (code < bottom) bottom = code;
+    }
+    if (top === UNKNOWN) continue;
+    if (top > high) high = top;
+    if (bottom < low) low = bottom;
+    if (top < leastHigh) leastHigh = top;
+    if (bottom > greatestLow) greatestLow = bottom;
+  }
+  if (high === UNKNOWN) return -1;
+  const code = codes[now & MASK];
+  if (code === UNKNOWN) return 0;
+  let top = code;
+  let bottom = code;
+  for (let i = now - 2 * reach; i < blocks; i++) {
+    const one = codes[i & MASK];
+    if (one === UNKNOWN) continue;
+    if (one > top) top = one;
+    if (one < bottom) bottom = one;
+  }
+  return Math.max(0, code - high, low - code, leastHigh - top, bottom - greatestLow);
+}
+
+/** A ring: a wave with noise, of `unknown` a share that is missing. Returns how much of it is known. */
+function fill(seed: number, blocks: number, unknown: number, size: number): number {
+  const random = seededRandom(seed);
+  const period = 20 + 80 * random();
+  for (let i = 0; i < PATTERN_BLOCKS; i++) codes[i] = random() < unknown ? UNKNOWN : Math.round(size * Math.sin(i / period) + 0.2 * size * (random() - 0.5));
+  return Math.min(blocks, PATTERN_BLOCKS);
+}
+
+const rings = fc.record({ seed: fc.nat(), blocks: fc.integer({ min: 20, max: 3000 }), unknown: fc.constantFrom(0, 0, 0.02, 0.5, 1), size: fc.integer({ min: 0, max: 100 }) });
+
+it('correlates to the last bit as the sums in their order do', () => {
+  fc.assert(fc.property(rings, fc.integer({ min: 2, max: 224 }), fc.double({ min: -100, max: 100, noNaN: true }), ({ seed, blocks, unknown, size }, lag, mean) => {
+    const known = fill(seed, blocks, unknown, size);
+    if (lag > 0.45 * known) return;
+    expect(kernel.correlation(ADDRESS, blocks, known, lag, Math.fround(mean))).toBe(correlation(blocks, known, lag, Math.fround(mean)));
+  }), { numRuns: 2000 });
+});
+
+it('compares a cycle with those before, and finds its range', () => {
+  fc.assert(fc.property(rings, fc.double({ min: 8, max: 224, noNaN: true }), fc.boolean(), ({ seed, blocks, unknown, size }, cycle, daily) => {
+    const known = fill(seed, blocks, unknown, size);
+    expect(kernel.mismatch(ADDRESS, blocks, known, Math.fround(cycle), daily ? 1 : 0)).toBe(mismatch(blocks, known, Math.fround(cycle), daily));
+    const span = Math.round(1.25 * cycle);
+    expect(kernel.range_before(ADDRESS, blocks, span)).toBe(rangeBefore(blocks, span));
+  }), { numRuns: 2000 });
+});
+
+it('rounds halves as Math.round does', () => {
+  fill(1, 512, 0, 50);
+  for (const cycle of [24, 40, 56, 72, 8.5, 12.5]) expect(kernel.mismatch(ADDRESS, 600, 512, cycle, 0)).toBe(mismatch(600, 512, cycle, false));
+});
