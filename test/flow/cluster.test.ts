@@ -22,7 +22,7 @@ const START_MS = Date.UTC(2026, 0, 1);
 describe.skipIf(clusterObstacle !== undefined)('A cluster, on a real broker and InfluxDB', () => {
   it('scores every reading once and as a single run does, while workers are killed and a snapshot is lost', async () => {
     const report = await clusterTrial({
-      readings: 16_000, devices: 50, workers: 2, partitions: PARTITIONS, killEveryMs: 3000, kills: 2, brokerGoneMs: 0, loseSnapshot: true, sessionTimeoutMs: 1500, snapshotMessages: 1000, seed: 5,
+      readings: 16_000, devices: 50, workers: 2, partitions: PARTITIONS, killEveryMs: 3000, kills: 2, brokerGoneMs: 0, loseSnapshot: true, sessionTimeoutMs: 1500, snapshotMessages: 1000, seed: 5, messagesPerS: 800,
     });
     expect(report).toMatchObject({ missing: 0, surplus: 0, events_different: 0, influx_missing: 0, influx_scores_missing: 0, dead_letters: PARTITIONS, dead_letters_missing: 0, lost_rebuilt: true });
     expect(report.events).toBeGreaterThan(0);
