@@ -33,6 +33,7 @@ export const ERRORS = {
   SHUTTING_DOWN: { status: 503, next: 'Send the same request again when gruard is back: nothing of it was taken.' },
   STORE_UNAVAILABLE: { status: 503, next: 'See /v1/health for the reason; readings are still journaled.' },
   STORE_DAMAGED: { status: 500, next: 'Move the file named here away and start again: gruard makes a new one and fills it from the journal; or restore a backup.' },
+  STORE_BINDING_MISSING: { status: 500, next: 'Install again with optional dependencies (`npm ci --include=optional`, or `npm install` without --omit=optional and on the machine that runs gruard), or set store.kind: influxdb.' },
   DATA_DIR_LOCKED: { status: 500, next: 'Another gruard owns this data directory: stop it, or set data_dir (GRUARD_DATA_DIR).' },
   DATA_DIR_UNUSABLE: { status: 500, next: 'Check that data_dir exists, is writable and has space.' },
   JOURNAL_DAMAGED: { status: 500, next: 'Run `gruard journal verify`; the damaged segment was set aside, not deleted.' },
