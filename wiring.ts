@@ -178,7 +178,7 @@ export function apiOptionsOf(config: Config, live: LiveTokens): ApiOptions {
   const weakness = a.token === '' ? undefined : guessable(a.token);
   if (!isLoopback(a.host) && weakness !== undefined) throw new GruardError('TOKEN_GUESSABLE', `api.host is ${a.host}, and the token of api.token or api.token_file ${weakness}`);
   return {
-    host: a.host, port: a.port, allowedHosts: a.allowed_hosts, streams: a.streams, requestsPerSecond: a.requests_per_second, pageItems: a.page_items, querySpanDays: a.query_span_days,
+    host: a.host, port: a.port, allowedHosts: a.allowed_hosts, streams: a.streams, requestsPerSecond: a.requests_per_second, connectionsPerAddress: a.connections_per_address, pageItems: a.page_items, querySpanDays: a.query_span_days,
     payloadBytes: config.limits.payload_bytes,
     tls: tlsOf(a.tls_cert_file, a.tls_key_file, 'api'),
     liveTokens: () => live.current(), tokenRequired: live.exist || !isLoopback(a.host),

@@ -23,6 +23,8 @@ export const ERRORS = {
   ORIGIN_REFUSED: { status: 403, next: 'Send this from a program, or from the page that gruard itself serves.' },
   RATE_LIMITED: { status: 429, next: 'Wait for the time in Retry-After, send larger batches, or raise api.requests_per_second.' },
   TOO_MANY_STREAMS: { status: 429, next: 'Close a stream that is not needed, or raise api.streams.' },
+  TOO_MANY_CONNECTIONS: { status: 429, next: 'Use connections again (keep-alive), or raise api.connections_per_address.' },
+  CONNECTIONS_EXHAUSTED: { status: 503, next: 'Find out who holds the connections; lower api.connections_per_address.' },
   REQUEST_TIMEOUT: { status: 408, next: 'Send the request faster, or in smaller pieces.' },
   NOT_FOUND: { status: 404, next: 'Check the name; the lists are at /v1/devices and /v1/anomalies.' },
   REQUEST_INVALID: { status: 400, next: 'Mend the field named in `detail`; /docs describes every field.' },
