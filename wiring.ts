@@ -166,7 +166,7 @@ export function influxStoreOf(config: Config, cursorPath: string, log: Log = sil
 export function influxOptionsOf(config: Config, cursorPath: string): InfluxOptions {
   const { influxdb, retention_days: days } = config.store;
   return {
-    url: influxdb.url, database: influxdb.database, username: influxdb.username || undefined, password: influxdb.password || undefined, token: influxdb.token || undefined,
+    url: influxdb.url, database: influxdb.database, username: influxdb.username || undefined, password: influxdb.password || undefined, token: influxdb.token || undefined, ca: pem(influxdb.ca_file, 'store.influxdb.ca_file'),
     cursorPath, retentionDays: days === 0 ? null : days,
   };
 }

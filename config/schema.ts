@@ -201,6 +201,7 @@ export const configSchema = Type.Object({
       password_file: secretFile('the password'),
       token: secret('Token (2.x, 3).'),
       token_file: secretFile('the token'),
+      ca_file: text('', 'Certificate authority of the server (PEM), for https://; empty: those that Node knows.'),
     }),
   }),
 
