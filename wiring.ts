@@ -8,7 +8,7 @@ import type { KafkaConnection } from './core/kafka.js';
 import { silentLog, type Log } from './core/log.js';
 import type { Limits } from './core/limits.js';
 import { shippedFile } from './core/paths.js';
-import { hashToken } from './core/token.js';
+import { guessable, hashToken } from './core/token.js';
 import type { BrokerSettings } from './ingest/broker.js';
 import type { DecoderSettings } from './ingest/decode/index.js';
 import { DEFAULT_INLET_LIMITS } from './ingest/inlet.js';
@@ -166,17 +166,19 @@ export function influxStoreOf(config: Config, cursorPath: string, log: Log = sil
 export function influxOptionsOf(config: Config, cursorPath: string): InfluxOptions {
   const { influxdb, retention_days: days } = config.store;
   return {
-    url: influxdb.url, database: influxdb.database, username: influxdb.username || undefined, password: influxdb.password || undefined, token: influxdb.token || undefined,
+    url: influxdb.url, database: influxdb.database, username: influxdb.username || undefined, password: influxdb.password || undefined, token: influxdb.token || undefined, ca: pem(influxdb.ca_file, 'store.influxdb.ca_file'),
     cursorPath, retentionDays: days === 0 ? null : days,
   };
 }
 
-/** @throws GruardError TOKEN_REQUIRED where anybody could reach the API. */
+/** @throws GruardError TOKEN_REQUIRED, TOKEN_GUESSABLE where anybody could reach the API. */
 export function apiOptionsOf(config: Config, live: LiveTokens): ApiOptions {
   const a = config.api;
   if (!isLoopback(a.host) && a.token === '' && live.current().length === 0) throw new GruardError('TOKEN_REQUIRED', `api.host is ${a.host}, and there is no token: anybody there could read and send`);
+  const weakness = a.token === '' ? undefined : guessable(a.token);
+  if (!isLoopback(a.host) && weakness !== undefined) throw new GruardError('TOKEN_GUESSABLE', `api.host is ${a.host}, and the token of api.token or api.token_file ${weakness}`);
   return {
-    host: a.host, port: a.port, allowedHosts: a.allowed_hosts, streams: a.streams, requestsPerSecond: a.requests_per_second, pageItems: a.page_items, querySpanDays: a.query_span_days,
+    host: a.host, port: a.port, allowedHosts: a.allowed_hosts, streams: a.streams, requestsPerSecond: a.requests_per_second, connectionsPerAddress: a.connections_per_address, pageItems: a.page_items, querySpanDays: a.query_span_days,
     payloadBytes: config.limits.payload_bytes,
     tls: tlsOf(a.tls_cert_file, a.tls_key_file, 'api'),
     liveTokens: () => live.current(), tokenRequired: live.exist || !isLoopback(a.host),

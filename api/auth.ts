@@ -94,7 +94,7 @@ export function mayStill(request: FastifyRequest, tokens: TokenCheck): boolean {
   }
 }
 
-const isLoopback = (host: string): boolean => host === 'localhost' || host.endsWith('.localhost') || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
+export const isLoopback = (host: string): boolean => host === 'localhost' || host.endsWith('.localhost') || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 
 /** The name in a Host header, in lower case, without port, brackets and final dot. */
 function hostName(header: string): string {

@@ -4,7 +4,7 @@ import type { Measure } from '../core/service.js';
 import type { ResolvedOptions } from './options.js';
 import { parseTime } from './time.js';
 
-const LIMITS: ErrorCode[] = ['RATE_LIMITED', 'TOO_MANY_STREAMS', 'QUERY_TOO_WIDE', 'PAYLOAD_TOO_LARGE', 'REQUEST_TIMEOUT', 'BUSY'];
+const LIMITS: ErrorCode[] = ['RATE_LIMITED', 'TOO_MANY_STREAMS', 'TOO_MANY_CONNECTIONS', 'CONNECTIONS_EXHAUSTED', 'QUERY_TOO_WIDE', 'PAYLOAD_TOO_LARGE', 'REQUEST_TIMEOUT', 'BUSY'];
 
 /** What the API did not do, by the code that it answered with: each limit has one. */
 export class Refusals {
@@ -17,7 +17,7 @@ export class Refusals {
 
   measure(): Measure {
     return {
-      name: 'gruard_api_refused_total', help: 'Requests that were answered with a problem, by its code.', type: 'counter',
+      name: 'gruard_api_refused_total', help: 'Requests that were answered with a problem, and connections that were refused, by code.', type: 'counter',
       values: [...this.#counts].map(([code, value]) => ({ labels: { code: code.toLowerCase() }, value })),
     };
   }

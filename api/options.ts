@@ -36,6 +36,8 @@ export interface ApiOptions {
   idleMs?: number;
   /** Open connections at the most. */
   connections?: number;
+  /** Of one client address, loopback aside; 0: no limit. */
+  connectionsPerAddress?: number;
   /** Where the built page lies. */
   pageDir?: string;
   tls?: TlsIdentity;
@@ -69,6 +71,7 @@ export function resolveOptions(options: ApiOptions): ResolvedOptions {
     requestTimeoutMs: 30_000,
     idleMs: 120_000,
     connections: 4096,
+    connectionsPerAddress: 256,
     pageDir: shippedFile('dist/page'),
     clock: systemClock,
     ...options,

@@ -50,10 +50,14 @@ export function sendProblem(thrown: unknown, _request: FastifyRequest, reply: Fa
   return reply.code(body.status).type('application/problem+json').send(JSON.stringify(body));
 }
 
-/** What is not HTTP, or does not come in time, never becomes a request: answered on the bare socket, which is then closed. Returns the code. */
-export function endWithProblem(error: NodeJS.ErrnoException, socket: Socket): ErrorCode {
+/** What is not HTTP, or does not come in time, never becomes a request: answered on the bare socket, which is then closed. Returns the code; none where the connection has ended already, and nobody is refused anything. */
+export function endWithProblem(error: NodeJS.ErrnoException, socket: Socket): ErrorCode | undefined {
+  if (error.code === 'ECONNRESET') {
+    socket.destroy();
+    return undefined;
+  }
   const body = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? problem('REQUEST_TIMEOUT', 'The request did not come in time.') : problem('REQUEST_INVALID', 'This is not a valid HTTP request.');
-  if (error.code !== 'ECONNRESET' && socket.writable) {
+  if (socket.writable) {
     const text = JSON.stringify(body);
     socket.write(`HTTP/1.1 ${body.status} ${body.title}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`);
   }

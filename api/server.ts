@@ -9,6 +9,7 @@ import { GruardError, messageOf } from '../core/errors.js';
 import type { GruardService } from '../core/service.js';
 import { Refusals } from './limits.js';
 import { authorize, guardBrowsers, TokenCheck } from './auth.js';
+import { limitConnections } from './connections.js';
 import { resolveOptions, type ApiOptions, type ResolvedOptions } from './options.js';
 import { endWithProblem, problemOf, sendProblem } from './problem.js';
 import { ProcessMetrics } from './metrics.js';
@@ -121,12 +122,15 @@ function createServer(options: ResolvedOptions, refusals: Refusals): FastifyInst
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true, allErrors: false } },
     // A path that is not valid percent-encoding never reaches a route.
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
-    clientErrorHandler: (error, socket) => refusals.count(endWithProblem(error, socket)),
+    clientErrorHandler: (error, socket) => {
+      const code = endWithProblem(error, socket);
+      if (code !== undefined) refusals.count(code);
+    },
   };
   const http = { maxHeaderSize: 16_384, headersTimeout: Math.min(10_000, options.requestTimeoutMs), connectionsCheckingInterval: 2000 };
   // One type for both: what differs between an http and an https server is below the routes.
   const server = Fastify({ ...settings, ...(options.tls ? { https: { cert: options.tls.cert, key: options.tls.key, ...http } } : { http }) } as FastifyServerOptions);
-  server.server.maxConnections = options.connections;
+  limitConnections(server.server, options, refusals);
   const unwatch = options.tls?.watch?.((pair) => (server.server as unknown as TlsServer).setSecureContext(pair), (thrown) => options.onTlsError?.(thrown));
   if (unwatch) server.addHook('onClose', async () => unwatch());
   return server;

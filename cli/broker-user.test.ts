@@ -36,3 +36,12 @@ it('a command that is refused changes nothing and lets the next one in', async (
   expect(names()).toEqual([]);
   expect(readFileSync(join(dir, 'data', 'audit.log'), 'utf8').trimEnd().split('\n').map((line) => (JSON.parse(line) as { action: string }).action)).toEqual(['broker-user add a', 'broker-user remove a']);
 });
+
+it('a chosen password has some length', async () => {
+  const passwordFile = join(dir, 'password');
+  writeFileSync(passwordFile, 'seven77\n');
+  await expect(addUser('a', { config, publish: [], subscribe: [], passwordFile })).rejects.toMatchObject({ code: 'BROKER_PASSWORD_GUESSABLE', message: expect.not.stringContaining('seven77') as string });
+  writeFileSync(passwordFile, 'eight888\n');
+  await addUser('a', { config, publish: [], subscribe: [], passwordFile });
+  expect(names()).toEqual(['a']);
+});

@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import type { Config } from '../config/schema.js';
 import { GruardError, messageOf } from '../core/errors.js';
-import { hashPassword, isFilter, isUserName, parseUsers, type BrokerUser } from '../ingest/acl.js';
+import { hashPassword, isFilter, isUserName, parseUsers, PASSWORD_CHARACTERS, type BrokerUser } from '../ingest/acl.js';
 import { readWhole, replaceFile } from '../store/disk/disk.js';
 import { RealDisk } from '../store/disk/real.js';
 import { withFileLock } from '../store/file-lock.js';
@@ -73,11 +73,13 @@ function change(path: string, edit: (users: BrokerUser[]) => BrokerUser[]): Prom
 }
 
 function readPassword(path: string): string {
+  let password: string;
   try {
-    const password = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
-    if (password !== '') return password;
+    password = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
   } catch (cause) {
     throw new GruardError('FILE_UNREADABLE', `${path}: ${messageOf(cause)}`, { cause });
   }
-  throw new GruardError('USAGE', `${path} holds no password`);
+  if (password === '') throw new GruardError('USAGE', `${path} holds no password`);
+  if (password.length < PASSWORD_CHARACTERS) throw new GruardError('BROKER_PASSWORD_GUESSABLE', `the password in ${path} has fewer than ${PASSWORD_CHARACTERS} characters`);
+  return password;
 }

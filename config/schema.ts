@@ -73,7 +73,7 @@ export const configSchema = Type.Object({
   api: section('REST API and page.', {
     host: text('127.0.0.1', 'Address to listen on. Anything but loopback needs a token.'),
     port: port(8480, 'Port of API and page.'),
-    token: secret('Bearer token with every scope, beside those of `gruard token`; where there is none at all, no call needs one (loopback only).'),
+    token: secret('Bearer token with every scope, beside those of `gruard token`; where there is none at all, no call needs one (loopback only). Beyond loopback it needs 16 characters, as a machine draws them.'),
     token_file: secretFile('the API token'),
     allowed_hosts: texts([], 'Host names, besides loopback ones, under which browsers may reach the API (guards against DNS rebinding).'),
     streams: integer(200, 'Open /v1/stream connections at the most.', 1, 100_000),
@@ -82,6 +82,7 @@ export const configSchema = Type.Object({
     page_items: integer(1000, 'Items of a page of a list at the most, however many are asked for.', 1, 1000),
     query_span_days: integer(36_500, 'Days between start and end of a query at the most.', 1, 36_500),
     requests_per_second: integer(2000, 'Requests a client address may send; more is answered 429.', 1, 1_000_000),
+    connections_per_address: integer(256, 'Open connections of a client address, at the most; 0: no limit. Loopback is exempt; raise it for a proxy elsewhere, or a fleet behind one address.', 0, 100_000),
   }),
 
   broker: section('Embedded MQTT broker, for fleets that have none.', {
@@ -89,7 +90,7 @@ export const configSchema = Type.Object({
     host: text('127.0.0.1', 'Address to listen on. Anything but loopback needs a user and password.'),
     port: port(1883, 'Port of the embedded broker.'),
     username: text('', 'User that devices must give; it may publish and subscribe to any topic.'),
-    password: secret('Password that devices must give.'),
+    password: secret('Password that devices must give; beyond loopback it needs 8 characters.'),
     password_file: secretFile('the broker password'),
     users_file: text('', 'Users with the topics that each may use (docs/security.md); `gruard broker-user` writes it. Read again when it changes.'),
     tls_cert_file: text('', 'Certificate of the broker (PEM, with its chain); empty: plain MQTT.'),
@@ -200,6 +201,7 @@ export const configSchema = Type.Object({
       password_file: secretFile('the password'),
       token: secret('Token (2.x, 3).'),
       token_file: secretFile('the token'),
+      ca_file: text('', 'Certificate authority of the server (PEM), for https://; empty: those that Node knows.'),
     }),
   }),
 

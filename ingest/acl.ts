@@ -2,6 +2,9 @@ import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { GruardError, messageOf } from '../core/errors.js';
 
+/** What people choose: fewer could be tried out from a network, at one connection a guess. */
+export const PASSWORD_CHARACTERS = 8;
+
 /** A user of the embedded broker as the users file keeps it. */
 export interface BrokerUser {
   name: string;

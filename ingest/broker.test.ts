@@ -35,7 +35,12 @@ describe('the embedded broker', () => {
   it('listens beyond loopback only with a user and a password', async () => {
     await expect(open({ host: '0.0.0.0' })).rejects.toMatchObject({ code: 'BROKER_CREDENTIALS_REQUIRED' });
     await expect(open({ host: '0.0.0.0', username: 'u' })).rejects.toMatchObject({ code: 'BROKER_CREDENTIALS_REQUIRED' });
-    await open({ host: '0.0.0.0', username: 'u', password: 'p' });
+    await open({ host: '0.0.0.0', username: 'u', password: 'a-secret' });
+  });
+
+  it('listens beyond loopback only with a password that has some length', async () => {
+    await expect(open({ host: '0.0.0.0', username: 'u', password: 'secret7' })).rejects.toMatchObject({ code: 'BROKER_PASSWORD_GUESSABLE', message: expect.not.stringContaining('secret7') as string });
+    await open({ username: 'u', password: 'secret7' });
   });
 
   it('lets in who knows user and password', async () => {

@@ -6,7 +6,7 @@ import type { Clock } from '../core/clock.js';
 import { GruardError, messageOf } from '../core/errors.js';
 import type { ReadingSink, Source, SourceStatus } from '../core/source.js';
 import type { TlsIdentity } from '../core/tls.js';
-import { admits, BrokerUsers, type Identity } from './acl.js';
+import { admits, BrokerUsers, PASSWORD_CHARACTERS, type Identity } from './acl.js';
 import { BrokerMemory } from './broker-memory.js';
 import { RetainedMessages } from './broker-retained.js';
 import { BrokerSessions } from './broker-sessions.js';
@@ -97,7 +97,7 @@ export class BrokerSource implements Source {
     this.#users = settings.usersFile === undefined ? undefined : new BrokerUsers(settings.usersFile, settings.onUsersError);
   }
 
-  /** Listens. Throws PORT_TAKEN, BROKER_CREDENTIALS_REQUIRED. */
+  /** Listens. Throws PORT_TAKEN, BROKER_CREDENTIALS_REQUIRED, BROKER_PASSWORD_GUESSABLE. */
   async open(wake: () => void): Promise<void> {
     this.#wake = wake;
     const { host, port, username, password, tls } = this.#settings;
@@ -106,6 +106,9 @@ export class BrokerSource implements Source {
     }
     // The common user has no limits: half of its credentials, beside a users file, would let in whoever guesses a name.
     if ((username === undefined) !== (password === undefined)) throw new GruardError('BROKER_CREDENTIALS_REQUIRED', 'of broker.username and broker.password one is set and the other is not');
+    if (!LOOPBACK.has(host) && password !== undefined && password.length < PASSWORD_CHARACTERS) {
+      throw new GruardError('BROKER_PASSWORD_GUESSABLE', `broker.host is ${host}, and broker.password has fewer than ${PASSWORD_CHARACTERS} characters`);
+    }
     const aedes = await Aedes.createBroker({ heartbeatInterval: 60_000, connectTimeout: 10_000, queueLimit: 1000, maxClientsIdLength: 65_535 });
     this.#aedes = aedes;
     this.#memory.guard(aedes);

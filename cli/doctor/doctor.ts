@@ -4,7 +4,7 @@ import { VERSION } from '../../core/version.js';
 import { configOf, type CommonOptions } from '../options.js';
 import { plain } from '../text.js';
 import type { Finding } from './finding.js';
-import { certificates, dataDirectory, ports, tensorflow, weights } from './machine.js';
+import { certificates, dataDirectory, embeddedStore, ports, tensorflow, weights } from './machine.js';
 import { servers } from './servers.js';
 
 export interface DoctorOptions extends CommonOptions {
@@ -31,6 +31,7 @@ async function examine(config: Config): Promise<Finding[]> {
   return [
     { check: 'gruard', status: 'ok', detail: `${VERSION} on Node ${process.version}, ${process.platform}-${process.arch}` },
     await dataDirectory(config),
+    ...await embeddedStore(config),
     ...await weights(config),
     await tensorflow(config),
     ...await ports(config),

@@ -7,6 +7,7 @@ import { GruardError, messageOf } from '../../core/errors.js';
 import { openBackend } from '../../model/backends/index.js';
 import { readServingWeights } from '../../model/serving.js';
 import { readWeights, type Wanted } from '../../model/weights.js';
+import { loadDuckDB } from '../../store/results/duckdb.js';
 import { TlsFiles } from '../../tls.js';
 import { wantedOf, weightsPathOf } from '../../wiring.js';
 import { look } from '../client.js';
@@ -47,6 +48,17 @@ async function weightsOf(check: string, file: string, wanted?: Wanted): Promise<
     return { check, status: 'ok', detail: `${network.layers.map(({ cell, units }) => `${cell} ${units}`).join(', ')}; horizons ${network.horizons.join(', ')}` };
   } catch (thrown) {
     return { check, status: 'problem', detail: messageOf(thrown), next: thrown instanceof GruardError ? thrown.next : undefined };
+  }
+}
+
+/** The embedded store's native part; nobody else needs it. */
+export async function embeddedStore(config: Config): Promise<Finding[]> {
+  if (config.store.kind !== 'embedded') return [];
+  const check = 'embedded store';
+  try {
+    return [{ check, status: 'ok', detail: `DuckDB ${(await loadDuckDB()).version()}` }];
+  } catch (thrown) {
+    return [{ check, status: 'problem', detail: messageOf(thrown), next: thrown instanceof GruardError ? thrown.next : undefined }];
   }
 }
 

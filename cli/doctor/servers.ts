@@ -94,7 +94,7 @@ async function topicsThere(check: string, connection: KafkaConnection, wanted: s
 async function influxdb(config: Config): Promise<Finding | undefined> {
   if (config.store.kind !== 'influxdb') return undefined;
   const check = 'InfluxDB';
-  const names = { address: 'store.influxdb.url (GRUARD_STORE_INFLUXDB_URL)', login: 'store.influxdb.username and password_file (or token_file)', authority: AUTHORITIES };
+  const names = { address: 'store.influxdb.url (GRUARD_STORE_INFLUXDB_URL)', login: 'store.influxdb.username and password_file (or token_file)', authority: 'store.influxdb.ca_file' };
   const options = { ...influxOptionsOf(config, ''), timeoutMs: ANSWER_MS };
   const connection = new InfluxConnection(options);
   try {

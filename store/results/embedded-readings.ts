@@ -1,13 +1,11 @@
-import type { DuckDBAppender, DuckDBConnection, DuckDBVector } from '@duckdb/node-api';
-import { BIGINT, DOUBLE, DuckDBDataChunk, UINTEGER, UTINYINT, VARCHAR } from '@duckdb/node-api';
+import type { DuckDBAppender, DuckDBConnection, DuckDBDataChunk, DuckDBType, DuckDBVector } from '@duckdb/node-api';
 import type { Batch } from '../../core/batch.js';
 import { FLAG } from '../../core/batch.js';
 import type { SeriesNames } from '../../core/results.js';
+import type { DuckDB } from './duckdb.js';
 
 /** DuckDB's vector size: the most rows that a chunk takes. */
 const CHUNK_ROWS = 2048;
-const READING_TYPES = [UINTEGER, BIGINT, DOUBLE, DOUBLE, DOUBLE, DOUBLE, DOUBLE, UTINYINT];
-const SERIES_TYPES = [UINTEGER, VARCHAR, VARCHAR, VARCHAR];
 
 /**
  * A late row with another value corrects the reading that is there, leaves the forecast as it was made, and marks it as revised; with the same value (a broker that
@@ -46,7 +44,16 @@ export class ReadingsWriter {
   /** A full chunk without nulls, used again and again: making one costs more than filling it. */
   #full: DuckDBDataChunk | undefined;
 
-  constructor(readonly connection: DuckDBConnection) {}
+  /** Makes empty chunks. */
+  readonly #create: typeof DuckDBDataChunk.create;
+  readonly #readingTypes: DuckDBType[];
+  readonly #seriesTypes: DuckDBType[];
+
+  constructor(readonly connection: DuckDBConnection, { BIGINT, DOUBLE, DuckDBDataChunk, UINTEGER, UTINYINT, VARCHAR }: DuckDB) {
+    this.#create = (types, rows) => DuckDBDataChunk.create(types, rows);
+    this.#readingTypes = [UINTEGER, BIGINT, DOUBLE, DOUBLE, DOUBLE, DOUBLE, DOUBLE, UTINYINT];
+    this.#seriesTypes = [UINTEGER, VARCHAR, VARCHAR, VARCHAR];
+  }
 
   /** Forgets what it believes of the store: at the start, after a rollback, and when series were removed. */
   async load(): Promise<void> {
@@ -141,7 +148,7 @@ export class ReadingsWriter {
         this.#newestMs[id] = -Infinity;
         rows.push([id, device, metric, tags]);
       }
-      const chunk = DuckDBDataChunk.create(SERIES_TYPES, rows.length);
+      const chunk = this.#create(this.#seriesTypes, rows.length);
       chunk.setRows(rows);
       appender.appendDataChunk(chunk);
     }
@@ -166,7 +173,7 @@ export class ReadingsWriter {
 
   /** A chunk of so many rows, of which each is going to be written. */
   #chunk(rows: number): DuckDBDataChunk {
-    return rows < CHUNK_ROWS ? DuckDBDataChunk.create(READING_TYPES, rows) : (this.#full ??= DuckDBDataChunk.create(READING_TYPES, rows));
+    return rows < CHUNK_ROWS ? this.#create(this.#readingTypes, rows) : (this.#full ??= this.#create(this.#readingTypes, rows));
   }
 
   /** Appends the batch's rows `rows[0 .. count-1]`. */

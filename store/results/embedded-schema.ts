@@ -1,9 +1,9 @@
-import { DuckDBInstance } from '@duckdb/node-api';
-import type { DuckDBConnection, DuckDBPreparedStatement } from '@duckdb/node-api';
+import type { DuckDBConnection, DuckDBInstance, DuckDBPreparedStatement } from '@duckdb/node-api';
 import { mkdirSync } from 'node:fs';
 import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { GruardError, messageOf } from '../../core/errors.js';
+import { loadDuckDB, type DuckDB } from './duckdb.js';
 
 /** Raised when a table changes in a way that an older gruard cannot read. */
 export const SCHEMA_VERSION = 1;
@@ -42,6 +42,7 @@ export interface EmbeddedOptions {
 }
 
 export interface Database {
+  duckdb: DuckDB;
   instance: DuckDBInstance;
   /** The only one that writes. `staged` lives in it. */
   writer: DuckDBConnection;
@@ -52,12 +53,13 @@ export interface Database {
   reader: DuckDBConnection;
 }
 
-/** Opens the file, creates what is missing. Throws STORE_DAMAGED, DATA_DIR_LOCKED, FORMAT_VERSION, DATA_DIR_UNUSABLE. */
+/** Opens the file, creates what is missing. Throws STORE_BINDING_MISSING, STORE_DAMAGED, DATA_DIR_LOCKED, FORMAT_VERSION, DATA_DIR_UNUSABLE. */
 export async function openDatabase(options: EmbeddedOptions): Promise<Database> {
+  const duckdb = await loadDuckDB();
   let instance: DuckDBInstance | undefined;
   try {
     if (options.path !== ':memory:') mkdirSync(dirname(options.path), { recursive: true, mode: 0o700 });
-    instance = await DuckDBInstance.create(options.path, {
+    instance = await duckdb.DuckDBInstance.create(options.path, {
       memory_limit: `${options.memoryLimitMb ?? 128}MB`,
       threads: String(options.threads ?? 1),
       // Nothing is fetched from the network, whatever a query names.
@@ -70,7 +72,7 @@ export async function openDatabase(options: EmbeddedOptions): Promise<Database> 
     await writer.run(TABLES);
     await checkVersion(writer, options.path);
     return {
-      instance, writer, reader: await instance.connect(),
+      duckdb, instance, writer, reader: await instance.connect(),
       begin: await writer.prepare('BEGIN'),
       setPosition: await writer.prepare('UPDATE meta SET position = $1'),
       commit: await writer.prepare('COMMIT'),

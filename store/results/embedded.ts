@@ -47,7 +47,7 @@ export class EmbeddedStore implements ResultStore {
     const database = await openDatabase(this.options);
     this.#database = database;
     this.#queries = new EmbeddedQueries(database.reader);
-    this.#readings = new ReadingsWriter(database.writer);
+    this.#readings = new ReadingsWriter(database.writer, database.duckdb);
     await this.#guarded(() => this.#readings!.load());
   }
 

@@ -2,6 +2,7 @@ import { InfluxDB } from 'influx';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { GruardError, messageOf } from '../../core/errors.js';
+import { senderFor, type Answer, type Send } from './influx-request.js';
 
 export interface InfluxOptions {
   /** e.g. `http://127.0.0.1:8086`. */
@@ -11,6 +12,8 @@ export interface InfluxOptions {
   password?: string;
   /** For InfluxDB 2 and 3, instead of a user. */
   token?: string;
+  /** Authority of the server's certificate (PEM), instead of those that Node knows. */
+  ca?: Buffer;
   /** Keeps the journal position and what cannot be upserted twice; beside the journal. */
   cursorPath: string;
   timeoutMs?: number;
@@ -40,6 +43,7 @@ const gzipped = promisify(gzip);
 export class InfluxConnection {
   readonly address: string;
   readonly #client: InfluxDB;
+  readonly #send: Send;
   readonly #writeUrl: URL;
   readonly #pingUrl: URL;
   readonly #headers: Record<string, string>;
@@ -50,6 +54,8 @@ export class InfluxConnection {
 
   constructor(readonly options: InfluxOptions) {
     const url = parsedUrl(options.url);
+    if (options.ca && url.protocol !== 'https:') throw new GruardError('CONFIG_INVALID', 'store.influxdb.ca_file is set, and store.influxdb.url is not https://HOST:PORT');
+    this.#send = senderFor(options.ca);
     this.address = `${url.protocol}//${url.host}`;
     this.#timeoutMs = options.timeoutMs ?? 30_000;
     this.#gzip = options.gzip ?? !/^(localhost|127\.|\[::1\])/.test(url.hostname);
@@ -69,7 +75,7 @@ export class InfluxConnection {
       // The client would send root:root where there is no user, over the token's header; null, unlike undefined, is taken as none.
       username: options.token === undefined ? options.username ?? noUser : noUser,
       password: options.password,
-      options: { headers: options.token === undefined ? {} : { authorization: `Token ${options.token}` } },
+      options: { headers: options.token === undefined ? {} : { authorization: `Token ${options.token}` }, ...(options.ca && { ca: options.ca }) },
       // The client takes a host that once refused a connection out of its pool for a while: the follower has its own patience.
       pool: { requestTimeout: this.#timeoutMs, maxRetries: 0, backoff: noBackoff },
     });
@@ -77,16 +83,15 @@ export class InfluxConnection {
 
   /** The server's version, e.g. `1.8.10`. Throws STORE_UNAVAILABLE where none answers. */
   async version(): Promise<string> {
-    let response: Response;
+    let answer: Answer;
     try {
-      response = await fetch(this.#pingUrl, { headers: this.#headers, redirect: 'error', signal: AbortSignal.timeout(this.#timeoutMs) });
-      await response.body?.cancel();
+      answer = await this.#send(this.#pingUrl, { method: 'GET', headers: this.#headers, timeoutMs: this.#timeoutMs });
     } catch (error) {
-      throw this.#unavailable(error instanceof Error && error.cause ? error.cause : error);
+      throw this.#unavailable(error);
     }
-    const version = response.headers.get('x-influxdb-version');
+    const { status, version } = answer;
     // A proxy may keep the header back; a program that knows no /ping is another one.
-    if (version === null && response.status === 404) throw this.#unavailable(new Error('404 for /ping: what answers there is no InfluxDB'));
+    if (version === null && status === 404) throw this.#unavailable(new Error('404 for /ping: what answers there is no InfluxDB'));
     return version ?? '1.x';
   }
 
@@ -129,10 +134,10 @@ export class InfluxConnection {
   async #post(body: string | Uint8Array<ArrayBuffer>, gzip: boolean): Promise<{ status: number; said: string }> {
     const headers = gzip ? { ...this.#headers, 'content-encoding': 'gzip' } : this.#headers;
     try {
-      const response = await fetch(this.#writeUrl, { method: 'POST', headers, body, redirect: 'error', signal: AbortSignal.timeout(this.#timeoutMs) });
-      return { status: response.status, said: errorIn(await response.text()) };
+      const { status, body: said } = await this.#send(this.#writeUrl, { method: 'POST', headers, body, timeoutMs: this.#timeoutMs });
+      return { status, said: errorIn(said) };
     } catch (error) {
-      throw this.#unavailable(error instanceof Error && error.cause ? error.cause : error);
+      throw this.#unavailable(error);
     }
   }
 

@@ -1,15 +1,16 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createServer as createTlsServer } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { doctor } from '../../cli/doctor/doctor.js';
 import type { Finding } from '../../cli/doctor/finding.js';
 import { findInfluxd, freePort, startInfluxd, type Influxd } from '../servers/influxd.js';
 import { Mosquitto, mosquittoPath } from '../servers/mosquitto.js';
 import { WebInbox } from '../servers/web.js';
-import { startGruard } from './gruard.js';
+import { startGruard, until } from './gruard.js';
 
 let dir: string;
 let printed: string;
@@ -53,6 +54,27 @@ describe.skipIf(!findInfluxd())('gruard doctor, of InfluxDB', () => {
     const answer = await fetch(`${server.url}/query`, { method: 'POST', headers, body: new URLSearchParams({ q: statement }) });
     expect(await answer.text()).not.toContain('error');
   };
+
+  it.skipIf(spawnSync('openssl', ['version']).status !== 0)('trusts the certificate authority of the settings, and so does the store', async () => {
+    const [cert, key] = [join(dir, 'tls.crt'), join(dir, 'tls.key')];
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', key, '-out', cert, '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'], { stdio: 'ignore' });
+    const server = await started(false);
+    const front = createTlsServer({ cert: readFileSync(cert), key: readFileSync(key) }, (socket) => {
+      const behind = connect(server.port, '127.0.0.1');
+      socket.on('error', () => behind.destroy()).pipe(behind).on('error', () => socket.destroy()).pipe(socket);
+    });
+    await new Promise<void>((resolve) => { front.listen(0, '127.0.0.1', resolve); });
+    ending.push(async () => { front.close(); });
+    const url = `https://127.0.0.1:${(front.address() as { port: number }).port}`;
+    expect(await influx(server, { url })).toMatchObject({ status: 'problem', next: expect.stringContaining('store.influxdb.ca_file') as string });
+    expect(await influx(server, { url, ca_file: cert })).toMatchObject({ status: 'ok', detail: expect.stringMatching(/\(1\..*\), database gruard/) as string });
+    expect(await influx(server, { ca_file: cert })).toMatchObject({ status: 'problem', detail: expect.stringContaining('is not https') as string });
+    const gruard = await startGruard({ 'store.kind': 'influxdb', 'store.influxdb.url': url, 'store.influxdb.ca_file': cert });
+    ending.push(() => gruard.close());
+    const sent = { method: 'POST', headers: { 'content-type': 'text/plain' }, body: `m,device=oven3 t=21 ${Date.now()}` };
+    expect((await fetch(new URL('v1/readings', gruard.addresses.page), sent)).status).toBe(202);
+    await until(async () => (await gruard.get<{ items: unknown[] }>('/v1/devices/oven3/series/t')).items.length === 1, 'the reading is read back through TLS');
+  }, 30_000);
 
   it('finds a server on which gruard may make its database, and one on which it is made', async () => {
     const server = await started(false);

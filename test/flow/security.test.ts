@@ -62,6 +62,19 @@ describe('tokens of a running gruard', () => {
     expect((await fetch(new URL('/v1/devices', page.replace('0.0.0.0', '127.0.0.1')))).status).toBe(401);
   });
 
+  it('of the settings must not be easy to guess there, whatever tokens there are besides', async () => {
+    const dataDir = folder();
+    await createToken(dataDir, 'ops', ['admin']);
+    for (const token of ['a', 'hunter2', 'fifteen-letters', 'abcabcabcabcabcabcabc']) {
+      const refused: unknown = await startGruard({ data_dir: dataDir, 'api.host': '0.0.0.0', 'api.token': token }).catch((thrown: unknown) => thrown);
+      expect(refused).toMatchObject({ code: 'TOKEN_GUESSABLE', next: expect.stringContaining('gruard token create') as string });
+      if (token.length > 1) expect((refused as Error).message).not.toContain(token);
+    }
+    await start({ 'api.token': 'hunter2' });
+    const { addresses: { page } } = await start({ 'api.host': '0.0.0.0', 'api.token': '8c1f04d2b96e37a5' });
+    expect((await call(page.replace('0.0.0.0', '127.0.0.1'), '/v1/devices', '8c1f04d2b96e37a5')).status).toBe(200);
+  });
+
   it('are not read from a file that somebody broke', async () => {
     const dataDir = folder();
     execFileSync(process.execPath, ['-e', 'require("fs").writeFileSync(process.argv[1], "{}")', join(dataDir, 'tokens.json')]);
