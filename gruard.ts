@@ -169,7 +169,7 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
     closing.push(() => source.pause());
   }
 
-  closing.push(logSources(sources.filter((source) => source !== http), log));
+  closing.push(logSources(sources.filter((source) => source !== http && source !== broker), log));
 
   const vitals: Vitals = { startedMs, nowMs: () => clock.nowMs(), fleet, board, pipeline, journal, snapshots, deadLetters, sources, followers, alerts: alerting.alerts, reasons, store };
   const service = new Service({
