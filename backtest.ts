@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { createWriteStream, type WriteStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { DEVICE_METRIC, FLAG, type Batch } from './core/batch.js';
 import { systemClock } from './core/clock.js';
 import type { Detector } from './core/detector.js';
@@ -37,9 +39,18 @@ export interface BacktestOptions {
  * The file is read twice: once to judge, once to write in its order; the results in between are kept in memory, about 60 bytes a reading.
  */
 export async function backtest(path: string, out: string, options: BacktestOptions): Promise<BacktestSummary> {
+  await checkOut(path, out);
   const judged = await judge(path, options);
   const rows = await writeScores(path, out, judged.results, options);
   return { ...judged.summary, rows };
+}
+
+/** Before hours are spent on the file: the scores have somewhere to go, and it is not the file itself. @throws GruardError USAGE, FILE_UNREADABLE. */
+async function checkOut(path: string, out: string): Promise<void> {
+  const found = (of: string) => stat(of, { bigint: true }).catch(() => undefined);
+  const [input, output, folder] = await Promise.all([found(path), found(out), found(dirname(out))]);
+  if (folder?.isDirectory() !== true) throw new GruardError('FILE_UNREADABLE', `${out}: there is no folder ${dirname(out)}`);
+  if (input && output && input.dev === output.dev && input.ino === output.ino) throw new GruardError('USAGE', `--out ${out}: is the file to be judged, which would be overwritten; name another one`);
 }
 
 async function judge(path: string, options: BacktestOptions): Promise<{ results: Results; summary: Omit<BacktestSummary, 'rows'> }> {

@@ -32,6 +32,7 @@ import { Pipeline } from './pipeline.js';
 import { SettingsInForce } from './settings.js';
 import { healthOf, measuresOf, type Vitals } from './vitals.js';
 import { Service } from './service.js';
+import { logSources } from './source-log.js';
 import { AuditLog } from './store/audit.js';
 import { DeadLetters } from './store/deadletter.js';
 import { RealDisk } from './store/disk/real.js';
@@ -167,6 +168,8 @@ async function open(config: Config, log: Log, clock: Clock, closing: (() => Prom
     await source.open(pipeline.wake);
     closing.push(() => source.pause());
   }
+
+  closing.push(logSources(sources.filter((source) => source !== http && source !== broker), log));
 
   const vitals: Vitals = { startedMs, nowMs: () => clock.nowMs(), fleet, board, pipeline, journal, snapshots, deadLetters, sources, followers, alerts: alerting.alerts, reasons, store };
   const service = new Service({

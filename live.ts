@@ -18,6 +18,8 @@ interface Listener {
 export class CommittedFeed implements LiveFeed {
   readonly #listeners = new Set<Listener>();
   readonly #recent: LiveMessage[] = [];
+  /** Open events that were told: one whose kind or severity changes within the reading that opened it, or without a further one, is not opened again. */
+  readonly #open = new Set<string>();
 
   subscribe(send: (message: LiveMessage) => void, device?: string): () => void {
     const listener: Listener = { send, device };
@@ -34,12 +36,23 @@ export class CommittedFeed implements LiveFeed {
   publish(batch: Batch, sequence: number, fleet: Fleet): void {
     let index = 0;
     for (const event of batch.events) {
-      this.#tell({ type: 'anomaly', id: `${sequence}-${index++}`, change: changeOf(event), event }, event.device);
+      this.#tell({ type: 'anomaly', id: `${sequence}-${index++}`, change: this.#changeOf(event), event }, event.device);
     }
     for (const verdict of batch.verdicts) {
       this.#tell({ type: 'verdict', id: `${sequence}-${index++}`, verdict }, verdict.device);
     }
     this.#publishReadings(batch, sequence, fleet);
+  }
+
+  #changeOf(event: AnomalyEvent): 'opened' | 'updated' | 'resolved' {
+    if (event.state === 'resolved') {
+      this.#open.delete(event.id);
+      return 'resolved';
+    }
+    const told = this.#open.has(event.id);
+    this.#open.add(event.id);
+    // What was open before the start is not known here, but has most often gone on since it opened.
+    return !told && event.openedMs === event.updatedMs ? 'opened' : 'updated';
   }
 
   #tell(message: LiveMessage, device: string): void {
@@ -63,11 +76,6 @@ export class CommittedFeed implements LiveFeed {
       if (rows && rows.length > 0) listener.send({ type: 'readings', id: `${sequence}`, device: listener.device!, rows });
     }
   }
-}
-
-function changeOf(event: AnomalyEvent): 'opened' | 'updated' | 'resolved' {
-  if (event.state === 'resolved') return 'resolved';
-  return event.openedMs === event.updatedMs ? 'opened' : 'updated';
 }
 
 function readingOf(batch: Batch, row: number, metric: string): LiveReading {

@@ -43,7 +43,7 @@ async function get(config: Config, path: string, headers: OutgoingHttpHeaders, t
   if (response.statusCode === 200) return response;
   const problem = jsonOf(await textOf(response)) as { code?: string; detail?: string } | undefined;
   const code = problem?.code !== undefined && Object.hasOwn(ERRORS, problem.code) ? problem.code as ErrorCode : 'REQUEST_INVALID';
-  throw new GruardError(code, `${serverUrl(config)}${path} answered ${response.statusCode}: ${problem?.detail ?? ''}`);
+  throw new GruardError(code, `${serverUrl(config)}${path} answered ${response.statusCode}: ${problem?.detail ?? ''}${response.statusCode === 401 ? ' For this command it stands in api.token_file (GRUARD_API_TOKEN_FILE).' : ''}`);
 }
 
 function open(config: Config, path: string, headers: OutgoingHttpHeaders, timeoutMs: number): Promise<IncomingMessage> {

@@ -41,17 +41,30 @@ export class DemoScreen {
 
   #draw(): void {
     if (!this.#live || this.#status === '') return;
-    process.stdout.write(this.#status.slice(0, (process.stdout.columns ?? 120) - 1));
+    process.stdout.write(cut(this.#status, (process.stdout.columns ?? 120) - 1));
   }
 }
 
+/** The first so many characters that show: colours take no room, and none is cut in two or left on. */
+export function cut(text: string, columns: number): string {
+  let room = columns;
+  // eslint-disable-next-line no-control-regex
+  return text.split(/(\x1b\[\d+m)/).map((piece, i) => {
+    if (i % 2 === 1) return piece;
+    const shown = piece.slice(0, room);
+    room -= shown.length;
+    return shown;
+  }).join('');
+}
+
+/** What counts comes first: a narrow terminal cuts the end. */
 export function statusLine(overview: Overview, phase: string): string {
   const open = overview.openAnomalies;
   const clock = new Date(overview.nowMs).toISOString().slice(0, 16).replace('T', ' ');
   return [
-    pc.dim(clock), phase, `${overview.devices} devices`, `${whole(overview.readingsTotal)} readings`, `${whole(overview.readingsPerSecond)}/s`,
-    overview.warmingUp.devices > 0 ? `${overview.warmingUp.devices} warming up` : '',
-    `open: ${open.critical} critical, ${open.warning} warning, ${open.info} info`,
+    pc.dim(clock), phase, `open: ${open.critical} critical, ${open.warning} warning, ${open.info} info`,
+    `${overview.devices} devices`, overview.warmingUp.devices > 0 ? `${overview.warmingUp.devices} warming up` : '',
+    `${whole(overview.readingsPerSecond)}/s`, `${whole(overview.readingsTotal)} readings`,
   ].filter((part) => part !== '').join('  ');
 }
 

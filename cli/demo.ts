@@ -94,7 +94,7 @@ class InjectedFaults {
     const fault = this.#faults.find((f) => f.device === event.device && event.openedMs >= f.startMs && event.openedMs <= f.endMs + HOUR_MS);
     if (!fault) return '';
     fault.caught = true;
-    return `= the injected ${fault.kind.replace('_', ' ')}, caught ${duration(event.openedMs - fault.startMs)} after it began`;
+    return `= the injected ${fault.kind.replace('_', ' ')}, caught ${event.openedMs - fault.startMs < 60_000 ? 'at once' : `${duration(event.openedMs - fault.startMs)} after it began`}`;
   }
 
   summary(): string {

@@ -16,6 +16,10 @@ export async function journalInfo(options: JournalOptions): Promise<void> {
     process.stdout.write(`${JSON.stringify(report)}\n`);
     return;
   }
+  if (report.segments.length === 0) {
+    process.stdout.write(`no journal in ${plain(configOf(options).data_dir)} (data_dir): gruard was not started with it yet\n`);
+    return;
+  }
   const rows = report.segments.map(({ name, bytes, records, rows: readings, first, last }) => [name, bytes, records, readings, first, last].map(String));
   process.stdout.write(`${table(['segment', 'bytes', 'records', 'rows', 'first', 'last'], rows)}\n${summary(report)}\n`);
 }

@@ -1,6 +1,7 @@
 import { processEnvironment } from '../config/environment.js';
 import { systemClock } from '../core/clock.js';
 import { GruardError } from '../core/errors.js';
+import { ADDRESS } from '../ingest/mqtt.js';
 import { replayCsv } from '../ingest/replay.js';
 import { readFileSync } from 'node:fs';
 import { Progress } from './progress.js';
@@ -16,6 +17,7 @@ export interface ReplayOptions {
 /** `gruard replay FILE --to mqtt://...`: the file's readings over a real broker, in time. */
 export async function replay(file: string, options: ReplayOptions): Promise<void> {
   if (!(options.speed >= 0)) throw new GruardError('USAGE', '--speed: a number, 0 or more, expected');
+  if (!ADDRESS.test(options.to)) throw new GruardError('USAGE', `--to ${withoutUser(options.to)}: an address that begins with mqtt://, mqtts://, ws:// or wss:// expected`);
   const progress = new Progress('publishing');
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());

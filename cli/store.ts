@@ -1,5 +1,4 @@
-import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config/schema.js';
 import { GruardError, messageOf } from '../core/errors.js';
@@ -84,7 +83,8 @@ async function downloadReadings(config: Config, path: string, { format, device, 
   for (const [name, value] of Object.entries({ device, metric, start: startMs, end: endMs })) if (value !== undefined) parameters.set(name, String(value));
   const temporary = `${path}.part`;
   try {
-    const headers = await download(config, `/v1/export?${parameters.toString()}`, createWriteStream(temporary));
+    const file = await open(temporary, 'w');
+    const headers = await download(config, `/v1/export?${parameters.toString()}`, file.createWriteStream()).finally(() => file.close().catch(() => undefined));
     await rename(temporary, path);
     return String(headers['gruard-rows'] ?? 'all');
   } catch (error) {

@@ -6,7 +6,7 @@ import { parse } from 'yaml';
 import { describe, expect, it } from 'vitest';
 import { shippedFile } from '../core/paths.js';
 import { exampleYaml } from './example.js';
-import { loadConfig } from './load.js';
+import { loadConfig, unknownNames } from './load.js';
 import { printable } from './printable.js';
 import { configSchema } from './schema.js';
 import { environmentName, settingsOf } from './walk.js';
@@ -109,6 +109,11 @@ alerts:
   it('gives each setting an environment name of its own', () => {
     const names = settingsOf(configSchema).map((setting) => environmentName(setting.path));
     expect(new Set(names).size).toBe(names.length);
+  });
+
+  it('finds a name in the environment that is no setting, and leaves alone what a container platform puts there', () => {
+    const service = { GRUARD_PORT: 'tcp://10.0.0.1:8480', GRUARD_PORT_8480_TCP_ADDR: '10.0.0.1', GRUARD_SERVICE_HOST: '10.0.0.1', GRUARD_SERVICE_PORT_API: '8480', GRUARD_CONFIG: 'x.yaml', GRUARD_MQTT_URL: 'mqtt://x', PATH: '/bin' };
+    expect(unknownNames({ ...service, GRUARD_MQTT_URI: 'mqtt://x', GRUARD_BROKR_PORT: '1883' })).toEqual(['GRUARD_BROKR_PORT', 'GRUARD_MQTT_URI']);
   });
 
   it('has an example file that is what the schema says, and that loads to the defaults when uncommented', () => {

@@ -29,6 +29,19 @@ export function loadConfig(sources: ConfigSources): Config {
   return withSecrets(validate(given, sources.file ?? 'the environment'));
 }
 
+/** What a container platform sets for a service that is called gruard: an address, not a setting. */
+const SERVICE_LINK = /_SERVICE_(?:HOST|PORT(?:_.*)?)$|_PORT_\d+_/;
+const OTHER_NAMES = new Set(['GRUARD_CONFIG']);
+
+/** Names in the environment that look like a setting and are none: a typo changes nothing, and would go unseen. */
+export function unknownNames(environment: Record<string, string | undefined>): string[] {
+  const known = new Set(SETTINGS.map(({ path }) => environmentName(path)));
+  return Object.entries(environment)
+    .filter(([name, value]) => name.startsWith('GRUARD_') && !known.has(name) && !OTHER_NAMES.has(name) && !SERVICE_LINK.test(name) && !(name.endsWith('_PORT') && value?.includes('://') === true))
+    .map(([name]) => name)
+    .sort();
+}
+
 function readFile(path: string): Record<string, unknown> {
   let text: string;
   try {

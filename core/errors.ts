@@ -46,7 +46,7 @@ export const ERRORS = {
   WEIGHTS_MISMATCH: { status: 500, next: 'Give a weights file whose configuration matches the one named here.' },
   MODEL_MEMORY: { status: 503, next: 'Lower limits.series, use smaller layers, or split the fleet over several gruards.' },
   BACKEND_UNAVAILABLE: { status: 500, next: 'Run `gruard doctor`; set model.backend to auto, wasm or js.' },
-  BROKER_UNREACHABLE: { status: 503, next: 'Check the broker address and credentials; gruard keeps trying.' },
+  BROKER_UNREACHABLE: { status: 503, next: 'Check that the broker runs, its address and the credentials.' },
   KAFKA_BATCH_UNREADABLE: { status: 500, next: 'Nothing of this partition is read until the batch is gone: find out who wrote it, and remove it with `kafka-delete-records.sh` up to the offset behind it.' },
   CLUSTER_NEEDS_KAFKA: { status: 500, next: 'Set kafka.brokers and kafka.topics, or mode: single; MQTT comes in by `gruard bridge`.' },
   CLUSTER_NEEDS_INFLUXDB: { status: 500, next: 'Set store.kind: influxdb, which all workers share; the embedded store belongs to one process.' },

@@ -48,12 +48,13 @@ describe('a CSV file', () => {
 
   it.each<[string, string, RegExp]>([
     ['nothing', '', /no column is called timestamp/],
-    ['no timestamp', 'time,x\n1,2', /no column is called timestamp/],
+    ['no timestamp', 'time,x\n1,2', /no column is called timestamp: its first line is "time,x"/],
+    ['another separator', 'timestamp;x\n1;2', /separated by semicolons where commas are expected/],
     ['no metric', 'timestamp\n1', /no metric column/],
     ['two columns of one name', 'timestamp,x,x\n1,2,3', /column 3/],
     ['the name of the device as a whole', 'timestamp,*\n1,2', /column 2/],
     ['a nameless column', 'timestamp,x,\n1,2,3', /column 3/],
-    ['a bad timestamp', 'timestamp,x\n2020-01-01,1\nyesterday,2', /record 3: "yesterday"/],
+    ['a bad timestamp', 'timestamp,x\n2020-01-01,1\nyesterday,2', /record 3: "yesterday" is no timestamp \(RFC 3339/],
     ['an open quotation mark', 'timestamp,x\n2020-01-01,"1', /csv/i],
   ])('refuses %s', async (_what, text, problem) => {
     await expect(read(text)).rejects.toMatchObject({ code: 'CSV_INVALID', message: expect.stringMatching(problem) as string });

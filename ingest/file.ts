@@ -88,7 +88,7 @@ export class CsvFile {
   #row(record: string[], number: number): CsvRow {
     const timestamp = record[this.timestampColumn] ?? '';
     const timestampMs = parseTimestamp(timestamp);
-    if (timestampMs !== timestampMs) throw new GruardError('CSV_INVALID', `${this.path}: record ${number}: ${JSON.stringify(timestamp.slice(0, 60))} is no timestamp`);
+    if (timestampMs !== timestampMs) throw new GruardError('CSV_INVALID', `${this.path}: record ${number}: ${JSON.stringify(timestamp.slice(0, 60))} is no timestamp (RFC 3339, YYYY-MM-DD hh:mm:ss in UTC, or epoch seconds or milliseconds)`);
     const values = new Float64Array(this.columns.length);
     this.columns.forEach((column, i) => { values[i] = this.#cell(record[column] ?? ''); });
     return { timestamp, timestampMs, values };
@@ -108,7 +108,8 @@ export class CsvFile {
 
 function readHeader(header: string[] | undefined, path: string, limits: CsvLimits): { timestampColumn: number; columns: number[] } {
   const timestampColumn = header?.findIndex((name) => name.toLowerCase() === 'timestamp') ?? -1;
-  if (header === undefined || timestampColumn < 0) throw new GruardError('CSV_INVALID', `${path}: no column is called timestamp`);
+  if (header === undefined) throw new GruardError('CSV_INVALID', `${path}: no column is called timestamp: the file is empty`);
+  if (timestampColumn < 0) throw new GruardError('CSV_INVALID', `${path}: no column is called timestamp: ${headerAsFound(header)}`);
   const columns = header.map((_, i) => i).filter((i) => i !== timestampColumn);
   if (columns.length === 0) throw new GruardError('CSV_INVALID', `${path}: there is no metric column`);
   const seen = new Set<string>();
@@ -118,6 +119,13 @@ function readHeader(header: string[] | undefined, path: string, limits: CsvLimit
     seen.add(header[i]);
   }
   return { timestampColumn, columns };
+}
+
+/** What stands there in place of the header that was looked for; a file of one column is most often one with another separator. */
+function headerAsFound(header: string[]): string {
+  const shown = JSON.stringify(header.join(',').slice(0, 100));
+  const other = header.length === 1 && [[';', 'semicolons'], ['\t', 'tabs']].find(([separator]) => header[0].includes(separator));
+  return other ? `its first line is ${shown}, separated by ${other[1]} where commas are expected` : `its first line is ${shown}`;
 }
 
 async function sizeOf(path: string): Promise<number> {

@@ -34,7 +34,7 @@ const KEEPALIVE_S = 60;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 30_000;
 const NO_ACK = -1;
-const ADDRESS = /^(?:mqtts?|wss?):\/\/[^/]/;
+export const ADDRESS = /^(?:mqtts?|wss?):\/\/[^/]/;
 
 /**
  * Subscribes to a broker at QoS 1 in a persistent session. A PUBACK goes out only when its message is durable: messages are taken out of the stream before

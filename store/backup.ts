@@ -27,6 +27,7 @@ export async function backUp(from: Disk, to: Disk): Promise<BackupReport> {
   for (let attempt = 1; ; attempt++) {
     const report = await copyAll(from, to);
     const copy = await inspectJournal(to);
+    if (copy.segments.length === 0) throw new GruardError('DATA_DIR_UNUSABLE', 'there is no journal in data_dir (GRUARD_DATA_DIR): nothing to back up');
     if (copy.problems.length === 0) return { ...report, lastSequence: copy.last };
     if (attempt === ATTEMPTS) throw new GruardError('JOURNAL_DAMAGED', `the copy does not hold together: ${copy.problems[0]}`);
     await removeAll(to);
@@ -35,7 +36,9 @@ export async function backUp(from: Disk, to: Disk): Promise<BackupReport> {
 
 /** Puts a backup into an empty data directory. Nothing may run on it: hold its lock. Throws DATA_DIR_UNUSABLE, JOURNAL_DAMAGED. */
 export async function restoreBackup(from: Disk, to: Disk): Promise<BackupReport> {
-  const { problems, last } = await inspectJournal(from);
+  const { problems, last, segments } = await inspectJournal(from);
+  // A wrong folder, most often: nothing would be restored, and nothing be said.
+  if (segments.length === 0) throw new GruardError('DATA_DIR_UNUSABLE', 'there is no journal in the folder: it is no backup');
   if (problems.length > 0) throw new GruardError('JOURNAL_DAMAGED', `the backup does not hold together: ${problems[0]}`);
   await mustBeEmpty(to);
   return { ...await copyAll(from, to), lastSequence: last };
@@ -64,7 +67,7 @@ async function copyAll(from: Disk, to: Disk): Promise<BackupReport> {
 async function mustBeEmpty(disk: Disk): Promise<void> {
   for (const folder of EMPTY_FOLDERS) {
     const found = (await disk.list(folder)).find(({ name }) => !name.startsWith('gruard.lock'));
-    if (found) throw new GruardError('DATA_DIR_UNUSABLE', `the target is not empty: it has ${found.name}`);
+    if (found) throw new GruardError('DATA_DIR_UNUSABLE', `the target is not empty: it has ${found.name}; name a folder that is new or empty`);
   }
 }
 

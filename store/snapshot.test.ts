@@ -182,6 +182,12 @@ describe('backup', () => {
     expect(await inspectJournal(immediate(shelf))).toMatchObject({ first: 0, problems: [] });
   });
 
+  it('is not made of a folder without a journal, nor put back from one', async () => {
+    const empty = () => immediate(new SimulatedDisk(seededRandom(1), soon));
+    await expect(backUp(empty(), empty())).rejects.toMatchObject({ code: 'DATA_DIR_UNUSABLE', message: expect.stringContaining('nothing to back up') as string });
+    await expect(restoreBackup(empty(), empty())).rejects.toMatchObject({ code: 'DATA_DIR_UNUSABLE', message: expect.stringContaining('no backup') as string });
+  });
+
   it('that is damaged is not put back', async () => {
     const bench = new Bench();
     await bench.open();

@@ -1,4 +1,6 @@
 import pc from 'picocolors';
+import { processEnvironment } from '../../config/environment.js';
+import { unknownNames } from '../../config/load.js';
 import type { Config } from '../../config/schema.js';
 import { VERSION } from '../../core/version.js';
 import { configOf, type CommonOptions } from '../options.js';
@@ -27,9 +29,16 @@ export async function doctor(options: DoctorOptions): Promise<void> {
   if (findings.some(({ status }) => status === 'problem')) process.exitCode = 1;
 }
 
+function environment(): Finding[] {
+  const names = unknownNames(processEnvironment());
+  if (names.length === 0) return [];
+  return [{ check: 'environment', status: 'note', detail: `${names.join(', ')}: no such setting, ignored`, next: '`gruard config --example` lists the names.' }];
+}
+
 async function examine(config: Config): Promise<Finding[]> {
   return [
     { check: 'gruard', status: 'ok', detail: `${VERSION} on Node ${process.version}, ${process.platform}-${process.arch}` },
+    ...environment(),
     await dataDirectory(config),
     ...await embeddedStore(config),
     ...await weights(config),

@@ -71,7 +71,7 @@ export async function tensorflow(config: Config): Promise<Finding> {
     return { check, status: 'ok', detail: 'loads' };
   } catch (thrown) {
     return {
-      check, status: config.model.backend === 'tensorflow' ? 'problem' : 'note', detail: `not available (${messageOf(thrown).split('\n')[0]}); the wasm backend is used`,
+      check, status: config.model.backend === 'tensorflow' ? 'problem' : 'note', detail: `not available (${messageOf(thrown).split('\n')[0].split(';')[0]}); the wasm backend is used`,
       next: 'From a checkout, `npm run build:tensorflow` builds it from the package registries.',
     };
   }

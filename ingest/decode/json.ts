@@ -151,7 +151,7 @@ export class JsonDialect implements Dialect {
         timestampMs = timeOf(value);
         timeRank = role.rank;
         if (timestampMs !== timestampMs) {
-          this.#intake.refuse('timestamp_invalid', `${printable(key)} is ${printable(JSON.stringify(value))}`);
+          this.#intake.refuse('timestamp_invalid', `${printable(key)} is ${printable(typeof value === 'string' ? value : JSON.stringify(value))}`);
           return undefined;
         }
       } else if (role.kind === 'tags' && isObject(value)) tags = tagsOf(value, tags);

@@ -147,6 +147,14 @@ describe.skipIf(chromiumPath === undefined)('the page', () => {
     await page.getByRole('link', { name: /oven3/ }).waitFor();
   });
 
+  it('names the day since when a device has been silent, where that is not today', async () => {
+    await serve(12);
+    service.addVerdict({ id: 'v', device: 'meter-002', metric: null, kind: 'silent', sinceMs: NOW - 16 * 86_400_000, untilMs: null, reason: 'no message for 16 days' });
+    await page.goto(`${url}#/device/meter-002`);
+    const day = await page.evaluate((ms) => new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' }).format(ms), NOW - 16 * 86_400_000);
+    expect(await page.locator('p.verdict').textContent()).toContain(`since ${day} `);
+  });
+
   it('can be read, light and dark', async () => {
     await serve(12);
     const { id } = service.addFault(fault('pump-001', 'flow'), 'critical');

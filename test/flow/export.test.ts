@@ -52,6 +52,7 @@ describe('gruard export while the server runs', () => {
     }, 'everything is exported');
     expect(printed).toContain('300 readings written');
     expect(existsSync(`${all}.part`)).toBe(false);
+    await expect(exportStore({ config, out: join(dir, 'none', 'all.csv'), format: 'csv' })).rejects.toMatchObject({ code: 'FILE_UNREADABLE' });
     const part = join(dir, 'part.csv');
     await exportStore({ config, out: part, format: 'csv', device: 'oven-1', start: '2025-10-09T08:53:31Z', end: '2025-10-09T08:53:38Z' });
     expect(rowsOf(part).map((row) => row.split(',').slice(0, 4))).toEqual([['2025-10-09T08:53:33.000Z', 'oven-1', 'temperature', '13.0'], ['2025-10-09T08:53:36.000Z', 'oven-1', 'temperature', '16.0']]);

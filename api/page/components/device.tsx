@@ -5,7 +5,7 @@ import { SeriesPanel } from './series-panel.js';
 import { ApiError, call, devicePath, tokenNeeded } from '../client.js';
 import { ChartGroup, type Range } from '../chart.js';
 import { feed, loadHistory, nowMs, upsertEvent } from '../fleet-state.js';
-import { ago, clock, near, sentence } from '../format.js';
+import { ago, near, sentence } from '../format.js';
 import { deviceHref, fleetHref } from '../route.js';
 import type { AnomalyEvent, DeviceDetail } from '../types.js';
 
@@ -72,7 +72,7 @@ function Title({ device, seenMs }: { device: DeviceDetail; seenMs: number }) {
         {!ready && <span>warming up: {ready_at ? `ready ${near(Date.parse(ready_at), nowMs.value)}` : `${readings_left} readings to go`}</span>}
         {Object.entries(device.tags).map(([key, value]) => <span key={key} class="tag">{key}={value}</span>)}
       </p>
-      {device.verdicts.map((verdict) => <p key={verdict.id} class="verdict"><b>{sentence(verdict.kind)}</b> since {clock(Date.parse(verdict.since))}: {verdict.reason}</p>)}
+      {device.verdicts.map((verdict) => <p key={verdict.id} class="verdict"><b>{sentence(verdict.kind)}</b> since {near(Date.parse(verdict.since), nowMs.value)}: {verdict.reason}</p>)}
     </div>
   );
 }
