@@ -146,6 +146,8 @@ function program(): Command {
 
 async function main(): Promise<void> {
   quietLibraries();
+  // `gruard doctor | head`: whoever read has had enough, which is no fault of ours; a server goes on without its output.
+  process.stdout.on('error', (thrown: NodeJS.ErrnoException) => { if (thrown.code !== 'EPIPE') throw thrown; });
   try {
     await program().parseAsync();
   } catch (thrown) {
