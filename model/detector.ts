@@ -9,7 +9,7 @@ import { DeviceJudge } from './device.js';
 import { Events, type Alarm } from './events.js';
 import { Health, impossibleReason, isSentinel } from './health.js';
 import { Joint } from './joint.js';
-import { Judge } from './judge.js';
+import { Judge, SAME_EVENT_READINGS } from './judge.js';
 import type { Network } from './network.js';
 import { Predictor } from './predictor.js';
 import { KIND_OF, reasonText } from './reason.js';
@@ -247,7 +247,7 @@ export class StreamDetector implements Detector {
       metric: this.fleet.metricOfSlot(batch.slot[row]), atMs: batch.timestampMs[row], score: batch.anomalyScore[row],
       kind: beyond ? 'limit' : KIND_OF[channel], channel: spoke ? found.channel : -1, actual: batch.value[row], yhat, yhatLower, yhatUpper,
       reason: reasonText({
-        channel: beyond ? 'limit' : channel, actual: batch.value[row], yhat, yhatLower, yhatUpper, unseenMs: found.unseen * periodMs,
+        channel: beyond ? 'limit' : channel, actual: batch.value[row], yhat, yhatLower, yhatUpper, unseenMs: found.unseen > SAME_EVENT_READINGS ? found.unseen * periodMs : 0,
         above: found.above, extreme: found.extreme, run: found.run,
       }),
     };

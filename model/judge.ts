@@ -11,7 +11,7 @@ import { CHANNELS, type Channel, type ChannelPrior, type Tuning } from './tuning
 const SEASON = CHANNELS.indexOf('season');
 const SPAN = CHANNELS.indexOf('span');
 /** Novel readings within so many of each other are of one event (CLUSTER_READINGS of judge.c). */
-const SAME_EVENT_READINGS = 40;
+export const SAME_EVENT_READINGS = 40;
 /** Readings that came later than this many periods after the last one have some missing before them. */
 const LOG_MISSING = Math.log(1.5);
 

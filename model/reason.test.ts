@@ -12,6 +12,13 @@ describe('reasonText', () => {
     expect(reasonText({ ...EVIDENCE, yhatLower: -3, yhatUpper: 2, channel: 'limit' })).toBe('expected -3.0 to 2.0, got 27.9; beyond the limit that is set for it');
   });
 
+  it('names no time where the event itself has shown the like', () => {
+    const again = { ...EVIDENCE, unseenMs: 0 };
+    expect(reasonText({ ...again, channel: 'season' })).toBe('expected 20.1-21.3, got 27.9; unlike this phase of the cycles before');
+    expect(reasonText({ ...again, channel: 'e32' })).toBe('expected 20.1-21.3, got 27.9; the last 32 readings ran above the forecast');
+    expect(reasonText({ ...EVIDENCE, channel: 'season' })).toContain('cycles before, as never in 9 days');
+  });
+
   it('names the metrics where there is no value', () => {
     const parts = [{ metric: 'outlet', off: -2.14 }, { metric: 'flow', off: 0.031 }];
     const device = { ...EVIDENCE, actual: NaN, yhatLower: null, yhatUpper: null, parts };

@@ -14,7 +14,7 @@ export interface Evidence {
   yhat: number | null;
   yhatLower: number | null;
   yhatUpper: number | null;
-  /** Milliseconds for which the series has shown nothing like it. */
+  /** Milliseconds for which the series has shown nothing like it; 0 where it did just now, in what belongs to the same event. */
   unseenMs: number;
   /** Whether the value, or the error of its forecast, is above what was seen or expected. */
   above: boolean;
@@ -36,15 +36,16 @@ export function reasonText(e: Evidence): string {
 }
 
 function explain(e: Evidence): string {
-  const since = duration(e.unseenMs);
+  const inTime = e.unseenMs > 0 ? ` in ${duration(e.unseenMs)}` : '';
+  const never = e.unseenMs > 0 ? ` as never${inTime}` : '';
   switch (e.channel) {
-    case 'x': return e.extreme ? `the ${e.above ? 'highest' : 'lowest'} value in ${since}` : `a value like none in ${since}`;
-    case 'e1': return `the largest ${e.above ? 'rise' : 'fall'} against the forecast in ${since}`;
-    case 'e32': return `the last 32 readings ran ${e.above ? 'above' : 'below'} the forecast as never in ${since}`;
-    case 'tod': return `${e.above ? 'too high' : 'too low'} for this hour of the day, as never in ${since}`;
-    case 'stuck': return `the same value ${e.run + 1} times in a row, the longest standstill in ${since}`;
-    case 'season': return `unlike this phase of the cycles before, as never in ${since}`;
-    case 'span': return `a cycle did not come, as never in ${since}`;
+    case 'x': return e.extreme ? `the ${e.above ? 'highest' : 'lowest'} value${inTime}` : e.unseenMs > 0 ? `a value like none${inTime}` : 'an unusual value';
+    case 'e1': return e.unseenMs > 0 ? `the largest ${e.above ? 'rise' : 'fall'} against the forecast${inTime}` : `another large ${e.above ? 'rise' : 'fall'} against the forecast`;
+    case 'e32': return `the last 32 readings ran ${e.above ? 'above' : 'below'} the forecast${never}`;
+    case 'tod': return `${e.above ? 'too high' : 'too low'} for this hour of the day${never && `,${never}`}`;
+    case 'stuck': return `the same value ${e.run + 1} times in a row${inTime && `, the longest standstill${inTime}`}`;
+    case 'season': return `unlike this phase of the cycles before${never && `,${never}`}`;
+    case 'span': return `a cycle did not come${never && `,${never}`}`;
     case 'limit': return 'beyond the limit that is set for it';
     case 'joint': return `${told(e.parts ?? [])} what the other metrics say of it; they do not go together as before`;
     case 'state': return `the device has left its normal state: ${told(e.parts ?? [])} the usual`;
