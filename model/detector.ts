@@ -140,19 +140,22 @@ export class StreamDetector implements Detector {
 
   #feedback(eventId: string, verdict: FeedbackVerdict, atMs: number, by: string): void {
     const concerned = this.#events.feedback(eventId, verdict, atMs, by);
-    if (!concerned || (verdict === 'confirm' && concerned.before === 'confirm')) return;
-    for (const { metric, channel } of concerned.members) {
-      if (metric === DEVICE_METRIC && verdict !== 'confirm') this.#joint.close(concerned.device, verdict === 'accept');
-      const slot = metric === DEVICE_METRIC ? -1 : this.fleet.slotOf(concerned.device, metric);
+    if (!concerned) return;
+    const { device, members, before } = concerned;
+    const slotOf = (metric: string): number => (metric === DEVICE_METRIC ? -1 : this.fleet.slotOf(device, metric));
+    if (verdict === 'confirm') {
+      if (before === 'confirm') return;
+      for (const { metric, channel } of members) if (channel >= 0 && slotOf(metric) >= 0) this.judge.forgetEvent(slotOf(metric), channel);
+      return;
+    }
+    for (const { metric, channel } of members) {
+      if (metric === DEVICE_METRIC) this.#joint.close(device, verdict === 'accept');
+      const slot = slotOf(metric);
       if (slot < 0) continue;
-      if (verdict === 'confirm') {
-        if (channel >= 0) this.judge.forgetEvent(slot, channel);
-        continue;
-      }
       this.#conditions.close(slot, verdict === 'accept');
       if (verdict === 'false_alarm' && channel >= 0) this.judge.raiseBar(slot, channel);
     }
-    if (verdict === 'accept') this.#joint.close(concerned.device, true);
+    if (verdict === 'accept') this.#joint.close(device, true);
   }
 
   #chosen(slot: number, patterns: readonly string[]): number {

@@ -1,7 +1,7 @@
 import { GruardError, messageOf } from '../core/errors.js';
 import type { StatePart } from '../core/state.js';
 import { KERNEL_WASM_BASE64 } from './judge-kernel/module.js';
-import { wasmApi, type WasmMemory } from './kernel/webassembly.js';
+import { MOST_PAGES, openKernel, type WasmMemory } from './kernel/webassembly.js';
 import { CHANNELS, type Channel, type Tuning } from './tuning.js';
 
 /** Rows that are judged together: their records stay in the cache from one pass to the next. */
@@ -54,7 +54,6 @@ export const SILENT = -100;
 
 const MOST_CHANNELS = 16;
 const PAGE_BYTES = 65536;
-const MOST_PAGES = 65536;
 
 interface KernelExports {
   look(params: number, arena: number, rows: number, n: number): void;
@@ -66,8 +65,6 @@ interface KernelExports {
   /** For tests: exp where `what` is 0, ln where it is 1. */
   natural(what: number, x: number): number;
 }
-
-let compiled: object | undefined;
 
 /**
  * What the judge keeps of every series, in the memory of its kernel: a record a slot, whole cache lines, what each reading needs in front. The rows at hand are
@@ -104,14 +101,10 @@ export class Records implements StatePart {
     const boxes = (['x', 'e1', 'e32', 'tod'] as const).map((channel) => (on(channel) ? take(intervals * INTERVAL_WORDS) : 0));
     this.words = Math.ceil(words / LINE_WORDS) * LINE_WORDS;
     this.bytesPerSlot = 4 * this.words;
-    try {
-      this.#memory = new wasmApi.Memory({ initial: 1, maximum: MOST_PAGES });
-      const instance = new wasmApi.Instance(kernelModule(), { env: { memory: this.#memory } });
-      this.kernel = instance.exports as unknown as KernelExports;
-      this.params = aligned((instance.exports.__heap_base as { value: number }).value);
-    } catch (error) {
-      throw new GruardError('BACKEND_UNAVAILABLE', `wasm: ${messageOf(error)}`, { cause: error });
-    }
+    const { memory, kernel, heapBase } = openKernel<KernelExports>(KERNEL_WASM_BASE64, 1);
+    this.#memory = memory;
+    this.kernel = kernel;
+    this.params = aligned(heapBase);
     const real = [
       tuning.thetaX, tuning.thetaError, tuning.noisePad, tuning.noisePadError, tuning.rarePad, tuning.t1, tuning.rateFloor, tuning.rateWeight, tuning.sizeWeight,
       tuning.sizeSettling, tuning.shapeLimit, tuning.forget, tuning.supportFrom, tuning.supportWeight, tuning.repeatDecay, tuning.countFrom,
@@ -206,10 +199,6 @@ export class Records implements StatePart {
     this.rows = new Float64Array(buffer, this.#rowsAt, CHUNK_ROWS * ROW_WORDS);
     this.rowInts = new Int32Array(buffer, this.#rowsAt, CHUNK_ROWS * ROW_INTS);
   }
-}
-
-function kernelModule(): object {
-  return (compiled ??= new wasmApi.Module(Buffer.from(KERNEL_WASM_BASE64, 'base64')));
 }
 
 function aligned(bytes: number): number {

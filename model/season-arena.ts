@@ -1,10 +1,9 @@
 import { GruardError, messageOf } from '../core/errors.js';
 import { Arena, PAGE_SLOTS } from './arena.js';
-import { wasmApi, type WasmMemory } from './kernel/webassembly.js';
+import { openKernel, type WasmMemory } from './kernel/webassembly.js';
 import { KERNEL_WASM_BASE64 } from './season-kernel/module.js';
 
 const PAGE_BYTES = 65536;
-const MOST_PAGES = 65536;
 
 /** season-kernel/season.c; `ring` is an address. */
 export interface SeasonKernel {
@@ -12,8 +11,6 @@ export interface SeasonKernel {
   mismatch(ring: number, blocks: number, known: number, cycle: number, daily: number): number;
   range_before(ring: number, end: number, count: number): number;
 }
-
-let compiled: object | undefined;
 
 /** The arena of the seasons, in the memory of their kernel. It is last in it, so that it grows in place. */
 export class SeasonArena extends Arena {
@@ -25,15 +22,10 @@ export class SeasonArena extends Arena {
 
   constructor(words: number) {
     super('season', 1, 'series', words);
-    try {
-      this.#memory = new wasmApi.Memory({ initial: 2, maximum: MOST_PAGES });
-      compiled ??= new wasmApi.Module(Buffer.from(KERNEL_WASM_BASE64, 'base64'));
-      const instance = new wasmApi.Instance(compiled, { env: { memory: this.#memory } });
-      this.kernel = instance.exports as unknown as SeasonKernel;
-      this.#start = Math.ceil((instance.exports.__heap_base as { value: number }).value / 64) * 64;
-    } catch (error) {
-      throw new GruardError('BACKEND_UNAVAILABLE', `wasm: ${messageOf(error)}`, { cause: error });
-    }
+    const { memory, kernel, heapBase } = openKernel<SeasonKernel>(KERNEL_WASM_BASE64, 2);
+    this.#memory = memory;
+    this.kernel = kernel;
+    this.#start = Math.ceil(heapBase / 64) * 64;
   }
 
   override reserve(capacity: number): void {

@@ -2,13 +2,12 @@ import { GruardError, messageOf } from '../../core/errors.js';
 import { bandCalibration, OUTPUTS, QUANTILES } from '../forecast.js';
 import { KERNEL_WASM_BASE64 } from '../kernel/module.js';
 import { buildProgram, PAGE_SLOTS, type Program } from '../kernel/program.js';
-import { wasmApi, type WasmMemory } from '../kernel/webassembly.js';
+import { MOST_PAGES, openKernel, type WasmMemory } from '../kernel/webassembly.js';
 import { stateSize, type Network } from '../network.js';
 import { FEATURES, LentNormaliser, SERIES_BYTES } from '../normaliser.js';
 import { checkSlot, checkSlots, checkStates, checkStep, type Backend, type Fused } from './backend.js';
 
 const PAGE_BYTES = 65536;
-const MOST_PAGES = 65536;
 /** Rows of the staging area; a larger batch is stepped in pieces. */
 const STAGED_ROWS = 8192;
 /** Numbers of a forecast: yhat and its band, three locations, three spreads. */
@@ -19,12 +18,6 @@ interface KernelExports {
   advance(
     program: number, arena: number, band: number, slots: number, n: number, timestampMs: number, value: number, learning: number, features: number, forecasts: number,
   ): void;
-}
-
-let compiled: object | undefined;
-
-function kernelModule(): object {
-  return (compiled ??= new wasmApi.Module(Buffer.from(KERNEL_WASM_BASE64, 'base64')));
 }
 
 /**
@@ -61,14 +54,10 @@ export class WasmBackend implements Backend {
   constructor(readonly network: Network) {
     const { inputs, head } = network.config;
     this.stateSize = stateSize(network.config);
-    try {
-      this.memory = new wasmApi.Memory({ initial: 16, maximum: MOST_PAGES });
-      const instance = new wasmApi.Instance(kernelModule(), { env: { memory: this.memory } });
-      this.kernel = instance.exports as unknown as KernelExports;
-      this.programAt = aligned((instance.exports.__heap_base as { value: number }).value);
-    } catch (error) {
-      throw new GruardError('BACKEND_UNAVAILABLE', `wasm: ${messageOf(error)}`, { cause: error });
-    }
+    const { memory, kernel, heapBase } = openKernel<KernelExports>(KERNEL_WASM_BASE64, 16);
+    this.memory = memory;
+    this.kernel = kernel;
+    this.programAt = aligned(heapBase);
     const takesReadings = network.config.features === 'v1' && inputs === FEATURES && head.outputs === OUTPUTS;
     this.program = buildProgram(network, this.programAt, takesReadings ? SERIES_BYTES : 0);
     let end = this.programAt + this.program.bytes.length;

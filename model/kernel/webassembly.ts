@@ -1,3 +1,5 @@
+import { GruardError, messageOf } from '../../core/errors.js';
+
 /**
  * The part of the WebAssembly JavaScript API that gruard uses: TypeScript declares it with the DOM only.
  * https://webassembly.github.io/spec/js-api/
@@ -15,3 +17,22 @@ interface WasmApi {
 }
 
 export const wasmApi = (globalThis as unknown as { WebAssembly: WasmApi }).WebAssembly;
+
+/** The most that a memory can have, of 64 KiB each. */
+export const MOST_PAGES = 65536;
+
+/** By their source: a kernel is compiled once a process. */
+const compiled = new Map<string, object>();
+
+/** A kernel over a memory of its own of so many pages; what it does not use itself begins at `heapBase`. @throws GruardError BACKEND_UNAVAILABLE. */
+export function openKernel<Exports>(base64: string, pages: number): { memory: WasmMemory; kernel: Exports; heapBase: number } {
+  try {
+    const memory = new wasmApi.Memory({ initial: pages, maximum: MOST_PAGES });
+    let module = compiled.get(base64);
+    if (!module) compiled.set(base64, module = new wasmApi.Module(Buffer.from(base64, 'base64')));
+    const { exports } = new wasmApi.Instance(module, { env: { memory } });
+    return { memory, kernel: exports as Exports, heapBase: (exports.__heap_base as { value: number }).value };
+  } catch (error) {
+    throw new GruardError('BACKEND_UNAVAILABLE', `wasm: ${messageOf(error)}`, { cause: error });
+  }
+}
