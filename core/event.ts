@@ -27,7 +27,7 @@ export interface AnomalyEvent {
   yhat: number | null;
   yhatLower: number | null;
   yhatUpper: number | null;
-  /** Plain words: "expected 20.1-21.3, got 27.9; the largest rise in 9 days". */
+  /** Plain words: "expected 20.1-21.3, got 27.9; the highest value in 9 days". */
   reason: string;
   /** The metrics that take part, the strongest first; contributions are in 0..1. */
   metrics: { metric: string; contribution: number }[];

@@ -51,11 +51,18 @@ describe('an event', () => {
     expect(told.events.isOpen(told.device.id)).toBe(false);
   });
 
-  it('keeps what its metric expected and got when the state of the device turns out to be worse', () => {
+  it('says what its metric found and what the state of the device turned out to be, where that is worse', () => {
     const told = new Told();
     const [opened] = told.alarm(1, 'a', 1.2);
-    const state: Partial<Alarm> = { kind: 'shift', channel: -1, actual: null, yhat: null, yhatLower: null, yhatUpper: null, with: [{ metric: 'a', contribution: 1 }], reason: 'another state' };
-    expect(told.alarm(2, '*', 3, state)).toMatchObject([{ id: opened.id, kind: 'shift', peakScore: 3, actual: 1, yhatUpper: 1, reason: 'a at 1' }]);
+    const state = (reason: string): Partial<Alarm> => ({ kind: 'shift', channel: -1, actual: null, yhat: null, yhatLower: null, yhatUpper: null, with: [{ metric: 'a', contribution: 1 }], reason });
+    expect(told.alarm(2, '*', 3, state('a new state'))).toMatchObject([{ id: opened.id, kind: 'shift', peakScore: 3, actual: 1, yhatUpper: 1, reason: 'a at 1; and a new state' }]);
+    const later = new Told();
+    later.events.readDevice(later.device.id, JSON.parse(JSON.stringify(told.events.writeDevice(told.device.id))));
+    for (const one of [told, later]) {
+      expect(one.alarm(3, '*', 5, state('a newer one'))).toMatchObject([{ reason: 'a at 1; and a newer one' }]);
+      expect(one.alarm(4, 'a', 7)).toMatchObject([{ reason: 'a: a at 4' }]);
+    }
+    expect(told.alarm(5, '*', 9, state('the last one'))).toMatchObject([{ reason: 'a: a at 4; and the last one' }]);
   });
 
   it.each([[1.05, 1, 'info'], [1.2, 1, 'warning'], [1.05, 80, 'warning'], [1.5, 1, 'warning'], [1.5, 80, 'critical'], [1.9, 1, 'critical']])(

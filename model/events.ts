@@ -40,6 +40,8 @@ interface Kept {
   /** Readings at which it is reported again. */
   nextUpdate: number;
   toldPeak: number;
+  /** What a metric said, while the reason goes on with the state that its device turned out to be in. */
+  metricReason?: string;
 }
 
 interface DeviceEvents {
@@ -235,13 +237,7 @@ export class Events implements DocumentPart {
     event.updatedMs = Math.max(event.updatedMs, alarm.atMs);
     if (alarm.score > event.peakScore) {
       Object.assign(event, { peakScore: alarm.score, peakMs: alarm.atMs });
-      // What a metric says (expected, got) tells a person more than that the device's state is another: it keeps the word.
-      if (alarm.actual !== null || event.actual === null) {
-        Object.assign(event, {
-          actual: alarm.actual, yhat: alarm.yhat, yhatLower: alarm.yhatLower, yhatUpper: alarm.yhatUpper,
-          reason: kept.members.length > 1 && alarm.metric !== DEVICE_METRIC ? `${alarm.metric}: ${alarm.reason}` : alarm.reason,
-        });
-      }
+      explain(kept, alarm);
     }
     takePart(kept.parts, alarm);
     event.metrics = shares(kept.parts);
@@ -266,6 +262,20 @@ export class Events implements DocumentPart {
     kept.toldPeak = kept.event.peakScore;
     this.#changed.set(kept.event.id, structuredClone(kept.event));
   }
+}
+
+/** The reason is what the worst alarm found. Where that is the device's state, what a metric said before keeps the first word: it has readings to show. */
+function explain(kept: Kept, alarm: Alarm): void {
+  const { event, members } = kept;
+  if (alarm.actual === null && event.actual !== null) {
+    kept.metricReason ??= event.reason;
+    event.reason = `${kept.metricReason}; and ${alarm.reason}`;
+    return;
+  }
+  kept.metricReason = undefined;
+  const { actual, yhat, yhatLower, yhatUpper } = alarm;
+  const reason = members.length > 1 && alarm.metric !== DEVICE_METRIC ? `${alarm.metric}: ${alarm.reason}` : alarm.reason;
+  Object.assign(event, { actual, yhat, yhatLower, yhatUpper, reason });
 }
 
 /** The same for the same device, metric and opening, so that a replay finds it. */

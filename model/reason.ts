@@ -26,13 +26,34 @@ export interface Evidence {
   parts?: readonly { metric: string; off: number }[];
 }
 
-/** Plain words: "expected 20.1-21.3, got 27.9; the largest rise in 9 days". */
+/** Plain words: "expected 20.1-21.3, got 27.9; unusually far above the forecast, as never in 9 days". */
 export function reasonText(e: Evidence): string {
-  const expected = e.yhatLower !== null && e.yhatUpper !== null
-    ? `expected ${range(e.yhatLower, e.yhatUpper)}, got ${plain(e.actual, e.yhatUpper - e.yhatLower)}`
-    : Number.isFinite(e.actual) ? `got ${plain(e.actual, Math.abs(e.actual))}` : '';
+  const reading = READINGS.has(e.channel) ? got(e) : '';
   const because = explain(e);
-  return expected === '' ? because : because === '' ? expected : `${expected}; ${because}`;
+  return reading === '' ? because : `${reading}; ${because}`;
+}
+
+/** Who speaks of the reading at hand; the others speak of many readings, of which the latest may look like any. */
+const READINGS: ReadonlySet<Evidence['channel']> = new Set(['x', 'e1', 'tod', 'stuck', 'limit']);
+
+/** The reading, beside its band where it left it: a reading within it is off in another way, which the band would deny, and stands beside its forecast. */
+function got({ channel, actual, yhat, yhatLower, yhatUpper }: Evidence): string {
+  if (!Number.isFinite(actual)) return '';
+  if (yhatLower === null || yhatUpper === null) return `got ${plain(actual, Math.abs(actual))}`;
+  const spread = yhatUpper - yhatLower;
+  if (channel === 'stuck') return `got ${plain(actual, spread)}`;
+  if (actual < yhatLower || actual > yhatUpper) return outside(actual, yhatLower, yhatUpper);
+  if (channel === 'limit' || yhat === null) return `got ${plain(actual, spread)}`;
+  const finer = Math.min(spread, Math.abs(actual - yhat) || spread);
+  return `got ${plain(actual, finer)} where ${plain(yhat, finer)} was forecast`;
+}
+
+/** With so many digits that a reading just beyond the band does not look like one at its edge; where no digits tell them apart, without the band. */
+function outside(actual: number, lower: number, upper: number): string {
+  const edge = actual > upper ? upper : lower;
+  const spread = Math.min(upper - lower || Infinity, 4 * Math.abs(actual - edge));
+  const shown = plain(actual, spread);
+  return Number(shown) === Number(plain(edge, spread)) ? `got ${shown}` : `expected ${range(lower, upper, spread)}, got ${shown}`;
 }
 
 function explain(e: Evidence): string {
@@ -40,15 +61,15 @@ function explain(e: Evidence): string {
   const never = e.unseenMs > 0 ? ` as never${inTime}` : '';
   switch (e.channel) {
     case 'x': return e.extreme ? `the ${e.above ? 'highest' : 'lowest'} value${inTime}` : e.unseenMs > 0 ? `a value like none${inTime}` : 'an unusual value';
-    case 'e1': return e.unseenMs > 0 ? `the largest ${e.above ? 'rise' : 'fall'} against the forecast${inTime}` : `another large ${e.above ? 'rise' : 'fall'} against the forecast`;
-    case 'e32': return `the last 32 readings ran ${e.above ? 'above' : 'below'} the forecast${never}`;
+    case 'e1': return `${e.unseenMs > 0 ? '' : 'again '}unusually far ${e.above ? 'above' : 'below'} the forecast${never && `,${never}`}`;
+    case 'e32': return `the last 32 readings ran ${e.above ? 'above' : 'below'} the forecast${never && `,${never}`}`;
     case 'tod': return `${e.above ? 'too high' : 'too low'} for this hour of the day${never && `,${never}`}`;
     case 'stuck': return `the same value ${e.run + 1} times in a row${inTime && `, the longest standstill${inTime}`}`;
-    case 'season': return `unlike this phase of the cycles before${never && `,${never}`}`;
+    case 'season': return `the latest readings are unlike this phase of the cycles before${never && `,${never}`}`;
     case 'span': return `a cycle did not come${never && `,${never}`}`;
     case 'limit': return 'beyond the limit that is set for it';
     case 'joint': return `${told(e.parts ?? [])} what the other metrics say of it; they do not go together as before`;
-    case 'state': return `the device has left its normal state: ${told(e.parts ?? [])} the usual`;
+    case 'state': return `the device has left its normal state: ${told(e.parts ?? [])} ${(e.parts?.length ?? 0) > 1 ? 'their usual levels' : 'its usual level'}`;
   }
 }
 
@@ -66,8 +87,7 @@ export function plain(x: number, spread: number): string {
   return x.toFixed(digits);
 }
 
-function range(low: number, high: number): string {
-  const spread = high - low;
+function range(low: number, high: number, spread: number): string {
   const a = plain(low, spread);
   const b = plain(high, spread);
   // A minus sign after the hyphen cannot be read.

@@ -122,7 +122,7 @@ export class FakeService implements GruardService {
       state: fault.endMs <= this.nowMs ? 'resolved' : 'open', severity, openedMs: fault.startMs, updatedMs: Math.min(this.nowMs, fault.endMs),
       resolvedMs: fault.endMs <= this.nowMs ? fault.endMs : null, readings: 14, peakScore: Math.abs(fault.size), peakMs,
       actual: at.actual, yhat: at.yhat, yhatLower: at.yhatLower, yhatUpper: at.yhatUpper,
-      reason: `expected ${at.yhatLower!.toFixed(1)} to ${at.yhatUpper!.toFixed(1)}, got ${at.actual!.toFixed(1)}; the largest ${fault.size > 0 ? 'rise' : 'fall'} in 9 days`,
+      reason: `expected ${at.yhatLower!.toFixed(1)} to ${at.yhatUpper!.toFixed(1)}, got ${at.actual!.toFixed(1)}; the ${fault.size > 0 ? 'highest' : 'lowest'} value in 9 days`,
       metrics: [{ metric: fault.metric, contribution: 0.83 }, ...this.devicesByName.get(fault.device)!.series.filter((s) => s.metric !== fault.metric).slice(0, 1).map((s) => ({ metric: s.metric, contribution: 0.17 }))],
       incident: null, feedback: null,
     };

@@ -66,7 +66,7 @@ describe.skipIf(chromiumPath === undefined)('the page', () => {
     service.addFault(fault('pump-001', 'flow'), 'critical');
     const item = page.locator('.item.critical.open');
     await item.waitFor();
-    expect(await item.textContent()).toContain('the largest rise in 9 days');
+    expect(await item.textContent()).toContain('the highest value in 9 days');
     await page.locator('.tile.anomalous', { hasText: 'pump-001' }).waitFor();
 
     await item.getByRole('link').click();

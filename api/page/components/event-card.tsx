@@ -38,10 +38,10 @@ export function EventCard({ event, onClose }: { event: AnomalyEvent; onClose: ()
   );
 }
 
-/** Where the reading lay beside what was expected, at the peak. */
+/** Where the reading lay beside what was expected, at the peak; nothing where it lay within: then something else is off, which the reason tells. */
 function Expected({ event }: { event: AnomalyEvent }) {
   const { actual, yhat_lower: lower, yhat_upper: upper, yhat } = event;
-  if (actual === null || lower === null || upper === null) return null;
+  if (actual === null || lower === null || upper === null || (actual >= lower && actual <= upper)) return null;
   const from = Math.min(actual, lower);
   const to = Math.max(actual, upper);
   const span = to - from || 1;
