@@ -62,6 +62,9 @@ describe('connections', () => {
       expect(await letIn(4, '203.0.113.7', secure)).toBe(2);
       expect(await refused('too_many_connections')).toBe(2);
       expect(await letIn(2, '2001:db8::7', secure)).toBe(2);
+      expect(await letIn(2, '2001:db8::8', secure)).toBe(1);
+      expect(await letIn(1, '2001:db8:0:1::7', secure)).toBe(1);
+      expect(await refused('too_many_connections')).toBe(3);
       first.socket.destroy();
       await expect.poll(async () => (await opened('203.0.113.7', secure)).admitted).toBe(true);
       expect(await letIn(1, '203.0.113.7', secure)).toBe(0);
@@ -76,6 +79,8 @@ describe('connections', () => {
     await start({ connectionsPerAddress: 2 });
     for (const address of ['127.0.0.1', '::1', '::ffff:127.0.0.1']) expect(await letIn(3, address), address).toBe(3);
     expect(await letIn(3, '::ffff:203.0.113.7')).toBe(2);
+    expect(await letIn(1, '203.0.113.7')).toBe(0);
+    expect(await letIn(1, '::ffff:203.0.113.8')).toBe(1);
     await server.close();
     await start({ connectionsPerAddress: 0 });
     expect(await letIn(4, '203.0.113.7')).toBe(4);

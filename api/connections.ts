@@ -1,10 +1,11 @@
 import type { Server, Socket } from 'node:net';
 import { isLoopback } from './auth.js';
+import { clientOf } from './client-address.js';
 import type { Refusals } from './limits.js';
 import type { ResolvedOptions } from './options.js';
 
 /**
- * Bounds the open connections: of all, and of one address, so that a stranger alone cannot hold all of them. What is beyond a limit is closed without a word, before TLS, and counted.
+ * Bounds the open connections: of all, and of one address (of IPv6: its /64), so that a stranger alone cannot hold all of them. What is beyond a limit is closed without a word, before TLS, and counted.
  * Loopback is exempt from the second: a proxy there brings everybody.
  */
 export function limitConnections(server: Server, { connections, connectionsPerAddress }: ResolvedOptions, refusals: Refusals): void {
@@ -14,20 +15,21 @@ export function limitConnections(server: Server, { connections, connectionsPerAd
   const open = new Map<string, number>();
   // Of a TLS server too this is the bare connection.
   server.on('connection', (socket: Socket) => {
-    const address = socket.remoteAddress;
+    const { remoteAddress } = socket;
     // Without an address it is gone already.
-    if (address === undefined || isLoopback(address.replace(/^::ffff:/, ''))) return;
-    const count = open.get(address) ?? 0;
+    if (remoteAddress === undefined || isLoopback(remoteAddress.replace(/^::ffff:/, ''))) return;
+    const client = clientOf(remoteAddress);
+    const count = open.get(client) ?? 0;
     if (count >= connectionsPerAddress) {
       refusals.count('TOO_MANY_CONNECTIONS');
       socket.destroy();
       return;
     }
-    open.set(address, count + 1);
+    open.set(client, count + 1);
     socket.once('close', () => {
-      const left = open.get(address)! - 1;
-      if (left === 0) open.delete(address);
-      else open.set(address, left);
+      const left = open.get(client)! - 1;
+      if (left === 0) open.delete(client);
+      else open.set(client, left);
     });
   });
 }

@@ -26,7 +26,7 @@ export interface ApiOptions {
   pageItems?: number;
   /** Days between start and end of a query at the most. */
   querySpanDays?: number;
-  /** Requests a client address may send. */
+  /** Requests a client address (of IPv6: its /64) may send. */
   requestsPerSecond?: number;
   /** Of a request body, as sent and after decompression. */
   payloadBytes?: number;
@@ -36,7 +36,7 @@ export interface ApiOptions {
   idleMs?: number;
   /** Open connections at the most. */
   connections?: number;
-  /** Of one client address, loopback aside; 0: no limit. */
+  /** Of one client address (of IPv6: its /64), loopback aside; 0: no limit. */
   connectionsPerAddress?: number;
   /** Where the built page lies. */
   pageDir?: string;

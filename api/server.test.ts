@@ -347,4 +347,13 @@ describe('who may do what', () => {
     expect(refused.json()).toMatchObject({ code: 'RATE_LIMITED' });
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
   });
+
+  it('takes a /64 of IPv6 for one client, and a mapped IPv4 address for what it is', async () => {
+    start({ requestsPerSecond: 1 });
+    const codes: number[] = [];
+    for (const remoteAddress of ['2001:db8::1', '2001:db8::2', '2001:db8:0:1::1', '::ffff:203.0.113.7', '203.0.113.7', '::ffff:203.0.113.8']) {
+      codes.push((await server.inject({ url: '/v1/overview', headers: { host: 'localhost' }, remoteAddress })).statusCode);
+    }
+    expect(codes).toEqual([200, 429, 200, 200, 429, 200]);
+  });
 });

@@ -9,6 +9,7 @@ import { GruardError, messageOf } from '../core/errors.js';
 import type { GruardService } from '../core/service.js';
 import { Refusals } from './limits.js';
 import { authorize, guardBrowsers, TokenCheck } from './auth.js';
+import { clientOf } from './client-address.js';
 import { limitConnections } from './connections.js';
 import { resolveOptions, type ApiOptions, type ResolvedOptions } from './options.js';
 import { endWithProblem, problemOf, sendProblem } from './problem.js';
@@ -76,6 +77,7 @@ export function buildServer(service: GruardService, given: ApiOptions): FastifyI
   server.register(rateLimit, {
     max: options.requestsPerSecond,
     timeWindow: 1000,
+    keyGenerator: (request) => clientOf(request.ip),
     addHeaders: { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false },
     addHeadersOnExceeding: { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false },
     errorResponseBuilder: (_request, context) => new GruardError('RATE_LIMITED', `More than ${context.max} requests a second from this address.`),

@@ -81,8 +81,8 @@ export const configSchema = Type.Object({
     tls_key_file: text('', 'Key of that certificate (PEM).'),
     page_items: integer(1000, 'Items of a page of a list at the most, however many are asked for.', 1, 1000),
     query_span_days: integer(36_500, 'Days between start and end of a query at the most.', 1, 36_500),
-    requests_per_second: integer(2000, 'Requests a client address may send; more is answered 429.', 1, 1_000_000),
-    connections_per_address: integer(256, 'Open connections of a client address, at the most; 0: no limit. Loopback is exempt; raise it for a proxy elsewhere, or a fleet behind one address.', 0, 100_000),
+    requests_per_second: integer(2000, 'Requests a client address may send (an IPv6 one counts with its /64); more is answered 429.', 1, 1_000_000),
+    connections_per_address: integer(256, 'Open connections of a client address (an IPv6 one counts with its /64), at the most; 0: no limit. Loopback is exempt; raise it for a proxy elsewhere, or a fleet behind one address.', 0, 100_000),
   }),
 
   broker: section('Embedded MQTT broker, for fleets that have none.', {
