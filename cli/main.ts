@@ -97,6 +97,7 @@ function program(): Command {
     .action(async (options: StoreOptions) => (await import('./store.js')).migrateStore(options));
   withConfig(gruard.command('export').description('write stored results to a file; asks the running server for what it holds'))
     .requiredOption('-o, --out <file>', 'file to write')
+    .option('--force', 'overwrite the file where it is there already')
     .option('--format <format>', 'csv or parquet', 'csv')
     .option('--device <device>', 'only this device')
     .option('--metric <metric>', 'only this metric')

@@ -1,4 +1,4 @@
-import { open, rename, rm } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config/schema.js';
 import { GruardError, messageOf } from '../core/errors.js';
@@ -6,6 +6,7 @@ import type { ExportQuery } from '../core/service.js';
 import { exportReadings } from '../store/export.js';
 import { lockDataDir } from '../store/lock.js';
 import { migrate } from '../store/migrate.js';
+import { placeFile, refuseExisting } from '../store/place-file.js';
 import { embeddedStoreOf, influxStoreOf } from '../wiring.js';
 import { download } from './client.js';
 import { configOf, type CommonOptions } from './options.js';
@@ -17,6 +18,7 @@ export interface StoreOptions extends CommonOptions {
 
 export interface ExportOptions extends CommonOptions {
   out: string;
+  force?: boolean;
   format: string;
   device?: string;
   metric?: string;
@@ -51,20 +53,20 @@ export async function migrateStore(options: StoreOptions): Promise<void> {
 export async function exportStore(options: ExportOptions): Promise<void> {
   const config = configOf(options);
   if (options.format !== 'csv' && options.format !== 'parquet') throw new GruardError('USAGE', '--format: csv or parquet expected');
-  const { format } = options;
+  const { format, out, force = false } = options;
   const query: ExportQuery = { format, device: options.device, metric: options.metric, startMs: timeOf(options.start, '--start'), endMs: timeOf(options.end, '--end') };
   const embedded = config.store.kind === 'embedded';
   const lock = embedded ? await lockDataDir(config.data_dir).catch(lockedByServer) : undefined;
   if (embedded && !lock) {
-    const rows = await downloadReadings(config, options.out, query);
-    process.stdout.write(`${rows} readings written to ${options.out}, from the running server\n`);
+    const rows = await downloadReadings(config, out, force, query);
+    process.stdout.write(`${rows} readings written to ${out}, from the running server\n`);
     return;
   }
   const store = embedded ? embeddedStoreOf(config) : influxStoreOf(config, join(config.data_dir, 'cursors', 'influxdb.json'));
   try {
     await store.open();
-    const rows = await exportReadings(store, { path: options.out, ...query });
-    process.stdout.write(`${rows} readings written to ${options.out}\n`);
+    const rows = await exportReadings(store, { path: out, force, ...query });
+    process.stdout.write(`${rows} readings written to ${out}\n`);
   } finally {
     await store.close();
     await lock?.release();
@@ -78,14 +80,15 @@ function lockedByServer(thrown: unknown): undefined {
 }
 
 /** The file appears whole or not at all. */
-async function downloadReadings(config: Config, path: string, { format, device, metric, startMs, endMs }: ExportQuery): Promise<string> {
+async function downloadReadings(config: Config, path: string, force: boolean, { format, device, metric, startMs, endMs }: ExportQuery): Promise<string> {
+  if (!force) await refuseExisting(path);
   const parameters = new URLSearchParams({ format });
   for (const [name, value] of Object.entries({ device, metric, start: startMs, end: endMs })) if (value !== undefined) parameters.set(name, String(value));
   const temporary = `${path}.part`;
   try {
     const file = await open(temporary, 'w');
     const headers = await download(config, `/v1/export?${parameters.toString()}`, file.createWriteStream()).finally(() => file.close().catch(() => undefined));
-    await rename(temporary, path);
+    await placeFile(temporary, path, force);
     return String(headers['gruard-rows'] ?? 'all');
   } catch (error) {
     await rm(temporary, { force: true });

@@ -53,6 +53,7 @@ export const ERRORS = {
   CLUSTER_NO_VIEW: { status: 503, next: 'Ask a worker whose cluster.view is true; history and single events are answered by all.' },
   CLUSTER_TOPIC_MISSING: { status: 500, next: 'Run `gruard kafka setup` with these settings.' },
   FILE_UNREADABLE: { status: 400, next: 'Check the path and the file.' },
+  FILE_EXISTS: { status: 400, next: 'Choose another name, or overwrite it with --force.' },
   CSV_INVALID: { status: 400, next: 'The file needs a `timestamp` column and at least one metric column.' },
   SERVER_UNREACHABLE: { status: 503, next: 'Start it with `gruard start`, or give --api URL.' },
 } as const satisfies Record<string, { status: number; next: string }>;

@@ -1,11 +1,12 @@
 import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import type { DuckDBValue } from '@duckdb/node-api';
 import { GruardError, messageOf } from '../core/errors.js';
 import type { ExportQuery } from '../core/service.js';
 import { csvNameSql } from './csv.js';
 import { csvOfInflux, gathered } from './export-influx.js';
+import { placeFile, refuseExisting } from './place-file.js';
 import { EmbeddedStore } from './results/embedded.js';
 import type { InfluxStore } from './results/influx.js';
 
@@ -14,23 +15,27 @@ const GATHERING_MB = 256;
 
 export interface ExportOptions extends ExportQuery {
   path: string;
+  /** Whether it may take the place of another file. */
+  force?: boolean;
 }
 
 /**
  * Writes readings with their results to a file: `timestamp,device,metric,actual,yhat,yhat_lower,yhat_upper,anomaly_score,in_event,revised`, of one device by metric and time, of all as they lie in the store
  * (embedded: in the order of their arrival, since a fleet's history cannot be sorted in bounded memory and disk; InfluxDB: by series). Timestamps are RFC 3339 in UTC (in Parquet: TIMESTAMP), empty where there is no value; names that a spreadsheet would take for a formula begin with an apostrophe in CSV (csv.ts). The file appears whole or not at all. Returns its rows.
- * Throws FILE_UNREADABLE where the file cannot be written, STORE_*.
+ * Throws FILE_EXISTS where the file is there and `force` is not given, FILE_UNREADABLE where it cannot be written, STORE_*.
  */
 export async function exportReadings(store: EmbeddedStore | InfluxStore, options: ExportOptions): Promise<number> {
-  const temporary = `${options.path}.part`;
+  const { path, force = false } = options;
+  if (!force) await refuseExisting(path);
+  const temporary = `${path}.part`;
   try {
     const rows = store instanceof EmbeddedStore ? await copyFromEmbedded(store, options, temporary) : await copyFromInflux(store, options, temporary);
-    await rename(temporary, options.path);
+    await placeFile(temporary, path, force);
     return rows;
   } catch (error) {
     await rm(temporary, { force: true });
     if (error instanceof GruardError) throw error;
-    throw new GruardError('FILE_UNREADABLE', `${options.path}: ${messageOf(error).split('\n', 1)[0]}`, { cause: error });
+    throw new GruardError('FILE_UNREADABLE', `${path}: ${messageOf(error).split('\n', 1)[0]}`, { cause: error });
   }
 }
 

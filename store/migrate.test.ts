@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'csv-parse/sync';
@@ -57,7 +57,7 @@ describe('export', () => {
     const path = join(dir, 'out.csv');
     expect(await exportReadings(embedded, { path, format: 'csv', device: 'd0', metric: 'temperature', startMs: T0 - 5, endMs: T0 + 600 })).toBe(3);
     expect(records(path).map((row) => row.timestamp)).toEqual(['2025-12-31T23:59:59.995Z', '2026-01-01T00:00:00.000Z', '2026-01-01T00:00:00.300Z']);
-    expect(await exportReadings(embedded, { path, format: 'csv', device: `' OR 1=1 --` })).toBe(0);
+    expect(await exportReadings(embedded, { path, format: 'csv', force: true, device: `' OR 1=1 --` })).toBe(0);
   });
 
   test('Parquet can be read back', async () => {
@@ -69,6 +69,15 @@ describe('export', () => {
     expect(rows.getRows()[0]).toEqual([3002 + HOSTILE_NAMES.length, 3000, 'TIMESTAMP', 30]);
     connection.closeSync();
     instance.closeSync();
+  });
+
+  test('a file that is there is overwritten only where that is said', async () => {
+    const path = join(dir, 'out.csv');
+    writeFileSync(path, 'mine');
+    await expect(exportReadings(embedded, { path, format: 'csv' })).rejects.toMatchObject({ code: 'FILE_EXISTS', message: `${path} is there already` });
+    expect([readFileSync(path, 'utf8'), existsSync(`${path}.part`)]).toEqual(['mine', false]);
+    expect(await exportReadings(embedded, { path, format: 'csv', force: true })).toBe(3002 + HOSTILE_NAMES.length);
+    expect(records(path)).toHaveLength(3002 + HOSTILE_NAMES.length);
   });
 
   test('a path that cannot be written is a clear error', async () => {
@@ -112,8 +121,8 @@ describe.skipIf(!findInfluxd())('migrate to a real influxd (skipped where it is 
     const [a, b] = [join(dir, 'a.parquet'), join(dir, 'b.parquet')];
     const sql = await (await DuckDBInstance.create(':memory:')).connect();
     for (const part of [{}, { device: 'd1' }, { metric: '*' }, { startMs: T0, endMs: T0 + 60_000 }, { device: 'nobody' }]) {
-      const rows = await exportReadings(embedded, { path: a, format: 'parquet', ...part });
-      expect(await exportReadings(influx, { path: b, format: 'parquet', ...part })).toBe(rows);
+      const rows = await exportReadings(embedded, { path: a, format: 'parquet', force: true, ...part });
+      expect(await exportReadings(influx, { path: b, format: 'parquet', force: true, ...part })).toBe(rows);
       const differs = await sql.runAndReadAll(`(FROM '${a}' EXCEPT ALL FROM '${b}') UNION ALL (FROM '${b}' EXCEPT ALL FROM '${a}')`);
       expect(differs.getRows()).toEqual([]);
       expect((await sql.runAndReadAll(`DESCRIBE FROM '${b}'`)).getRows()).toEqual((await sql.runAndReadAll(`DESCRIBE FROM '${a}'`)).getRows());

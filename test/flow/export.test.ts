@@ -47,11 +47,13 @@ describe('gruard export while the server runs', () => {
     const config = settings();
     const all = join(dir, 'all.csv');
     await until(async () => {
-      await exportStore({ config, out: all, format: 'csv' });
+      await exportStore({ config, out: all, format: 'csv', force: true });
       return rowsOf(all).length === 300;
     }, 'everything is exported');
     expect(printed).toContain('300 readings written');
     expect(existsSync(`${all}.part`)).toBe(false);
+    await expect(exportStore({ config, out: all, format: 'csv' })).rejects.toMatchObject({ code: 'FILE_EXISTS' });
+    expect(rowsOf(all)).toHaveLength(300);
     await expect(exportStore({ config, out: join(dir, 'none', 'all.csv'), format: 'csv' })).rejects.toMatchObject({ code: 'FILE_UNREADABLE' });
     const part = join(dir, 'part.csv');
     await exportStore({ config, out: part, format: 'csv', device: 'oven-1', start: '2025-10-09T08:53:31Z', end: '2025-10-09T08:53:38Z' });
@@ -67,6 +69,7 @@ describe('gruard export while the server runs', () => {
     gruard = undefined;
     const offline = join(dir, 'offline.csv');
     await exportStore({ config, out: offline, format: 'csv' });
+    await expect(exportStore({ config, out: offline, format: 'csv' })).rejects.toMatchObject({ code: 'FILE_EXISTS' });
     expect(readFileSync(offline, 'utf8')).toBe(readFileSync(all, 'utf8'));
   }, 60_000);
 
