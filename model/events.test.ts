@@ -51,7 +51,7 @@ describe('an event', () => {
     expect(told.events.isOpen(told.device.id)).toBe(false);
   });
 
-  it('says what its metric found and what the state of the device turned out to be, where that is worse', () => {
+  it('says what its metric found, and what the state of the device turned out to be', () => {
     const told = new Told();
     const [opened] = told.alarm(1, 'a', 1.2);
     const state = (reason: string): Partial<Alarm> => ({ kind: 'shift', channel: -1, actual: null, yhat: null, yhatLower: null, yhatUpper: null, with: [{ metric: 'a', contribution: 1 }], reason });
@@ -60,9 +60,19 @@ describe('an event', () => {
     later.events.readDevice(later.device.id, JSON.parse(JSON.stringify(told.events.writeDevice(told.device.id))));
     for (const one of [told, later]) {
       expect(one.alarm(3, '*', 5, state('a newer one'))).toMatchObject([{ reason: 'a at 1; and a newer one' }]);
-      expect(one.alarm(4, 'a', 7)).toMatchObject([{ reason: 'a: a at 4' }]);
+      expect(one.alarm(4, 'a', 7)).toMatchObject([{ reason: 'a at 4; and a newer one', peakScore: 7 }]);
     }
-    expect(told.alarm(5, '*', 9, state('the last one'))).toMatchObject([{ reason: 'a: a at 4; and the last one' }]);
+    expect(told.alarm(5, '*', 9, state('the last one'))).toMatchObject([{ reason: 'a at 4; and the last one' }]);
+  });
+
+  it('says so too where the state of the device is not the worst, since it gives the event its kind', () => {
+    const told = new Told();
+    told.alarm(1, 'a', 2);
+    const state: Partial<Alarm> = { kind: 'correlation', channel: -1, actual: null, yhat: null, yhatLower: null, yhatUpper: null, with: [{ metric: 'a', contribution: 1 }] };
+    expect(told.alarm(2, '*', 1.2, { ...state, reason: 'no tie' })).toMatchObject([{ kind: 'correlation', reason: 'a at 1; and no tie', peakScore: 2 }]);
+    told.alarm(3, '*', 1.1, { ...state, reason: 'less' });
+    expect(told.ends(4, '*')).toEqual([]);
+    expect(told.ends(4, 'a')).toMatchObject([{ reason: 'a at 1; and no tie' }]);
   });
 
   it.each([[1.05, 1, 'info'], [1.2, 1, 'warning'], [1.05, 80, 'warning'], [1.5, 1, 'warning'], [1.5, 80, 'critical'], [1.9, 1, 'critical']])(

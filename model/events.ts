@@ -40,8 +40,8 @@ interface Kept {
   /** Readings at which it is reported again. */
   nextUpdate: number;
   toldPeak: number;
-  /** What a metric said, while the reason goes on with the state that its device turned out to be in. */
-  metricReason?: string;
+  /** What the reason is made of, once a second alarm has joined: what was found of a metric, and of the device as a whole. */
+  said?: { metric?: string; device?: string };
 }
 
 interface DeviceEvents {
@@ -235,10 +235,9 @@ export class Events implements DocumentPart {
     member.peak = Math.max(member.peak, alarm.score);
     event.readings++;
     event.updatedMs = Math.max(event.updatedMs, alarm.atMs);
-    if (alarm.score > event.peakScore) {
-      Object.assign(event, { peakScore: alarm.score, peakMs: alarm.atMs });
-      explain(kept, alarm);
-    }
+    const worst = alarm.score > event.peakScore;
+    if (worst) Object.assign(event, { peakScore: alarm.score, peakMs: alarm.atMs });
+    explain(kept, alarm, worst);
     takePart(kept.parts, alarm);
     event.metrics = shares(kept.parts);
     // What began as a reading out of line, or a tie, turned out to be the device's state.
@@ -264,18 +263,18 @@ export class Events implements DocumentPart {
   }
 }
 
-/** The reason is what the worst alarm found. Where that is the device's state, what a metric said before keeps the first word: it has readings to show. */
-function explain(kept: Kept, alarm: Alarm): void {
-  const { event, members } = kept;
-  if (alarm.actual === null && event.actual !== null) {
-    kept.metricReason ??= event.reason;
-    event.reason = `${kept.metricReason}; and ${alarm.reason}`;
-    return;
+/** The reason is what the worst alarm of a metric found, which has readings to show, and then that of the device as a whole, whose kind and score the event may have. */
+function explain(kept: Kept, alarm: Alarm, worst: boolean): void {
+  const { event } = kept;
+  const said = (kept.said ??= event.actual === null ? { device: event.reason } : { metric: event.reason });
+  if (alarm.metric === DEVICE_METRIC) {
+    if (worst || said.device === undefined) said.device = alarm.reason;
+  } else if (worst) {
+    const { actual, yhat, yhatLower, yhatUpper } = alarm;
+    Object.assign(event, { actual, yhat, yhatLower, yhatUpper });
+    said.metric = alarm.metric === event.metric ? alarm.reason : `${alarm.metric}: ${alarm.reason}`;
   }
-  kept.metricReason = undefined;
-  const { actual, yhat, yhatLower, yhatUpper } = alarm;
-  const reason = members.length > 1 && alarm.metric !== DEVICE_METRIC ? `${alarm.metric}: ${alarm.reason}` : alarm.reason;
-  Object.assign(event, { actual, yhat, yhatLower, yhatUpper, reason });
+  event.reason = [said.metric, said.device].filter((words) => words !== undefined).join('; and ');
 }
 
 /** The same for the same device, metric and opening, so that a replay finds it. */
