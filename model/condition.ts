@@ -1,6 +1,6 @@
 import { CONDITION, type Records } from './records.js';
 
-// Words of a series' condition (judge-kernel/judge.c, Condition, has all of them).
+// Words of a series' condition (judge-kernel/record.h, Condition, has all of them).
 const OPEN = 0; // int: 1 while its state is abnormal
 const SINCE = 1; // int: readings since it opened
 const CALM = 2; // int: readings in a row that look normal
@@ -16,7 +16,7 @@ const RELEARN_READINGS = 120;
  * is not taught while the event is open, so a fault does not become normal by lasting. A series whose level wanders by nature
  * (a random walk has no level to return to) keeps learning, or its first event would never end.
  *
- * Here is what people and alarms do to it; what each reading does is in judge-kernel/judge.c.
+ * Here is what people and alarms do to it; what each reading does is in judge-kernel/condition.h.
  */
 export class Conditions {
   constructor(readonly records: Records) {}

@@ -24,7 +24,7 @@ describe('a spike', () => {
     const events = [...bench.events.values()].filter((event) => event.openedMs > START_MS + 1499 * PERIOD_MS);
     expect(events).toHaveLength(1);
     expect(events[0]).toMatchObject({ device: 'pump', metric: 'temperature', kind: 'spike', state: 'resolved', actual: 27.9 });
-    expect(events[0].reason).toMatch(/^got 27\.9 where 20\.4 was forecast; the highest value in \d+ days$/);
+    expect(events[0].reason).toMatch(/^got 27\.9 where 20\.4 was forecast; unusually far above the forecast, as never in \d+ days$/);
     expect(events[0].resolvedMs! - events[0].openedMs).toBeLessThan(20 * PERIOD_MS);
   });
 

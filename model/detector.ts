@@ -42,9 +42,9 @@ export interface DetectorOptions {
   tuning?: Partial<Tuning>;
 }
 
-const INTERVALS = { default: 16, compact: 6 };
+const INTERVALS = { default: 16, compact: 5 };
 /** Channels whose state the compact profile does without. */
-const NOT_COMPACT: ReadonlySet<Channel> = new Set(['e32', 'season', 'span']);
+const NOT_COMPACT: ReadonlySet<Channel> = new Set(['e32', 'season', 'span', 'pace', 'peak', 'step']);
 const DAY_MS = 86_400_000;
 /** The rate of false alarms for which the threshold was fitted: one in so many readings. */
 const FITTED_READINGS = DAY_MS / 600_000 / 0.07;
@@ -243,15 +243,16 @@ export class StreamDetector implements Detector {
 
   #describe(batch: Batch, row: number, periodMs: number, beyond: boolean): Alarm {
     const found = this.judge.finding;
+    const slot = batch.slot[row];
     const channel = CHANNELS[found.channel];
     const [yhat, yhatLower, yhatUpper] = [batch.yhat[row], batch.yhatLower[row], batch.yhatUpper[row]].map((x) => (Number.isFinite(x) ? x : null));
     const spoke = found.odds > SILENT && !beyond;
     return {
-      metric: this.fleet.metricOfSlot(batch.slot[row]), atMs: batch.timestampMs[row], score: batch.anomalyScore[row],
+      metric: this.fleet.metricOfSlot(slot), atMs: batch.timestampMs[row], score: batch.anomalyScore[row],
       kind: beyond ? 'limit' : KIND_OF[channel], channel: spoke ? found.channel : -1, actual: batch.value[row], yhat, yhatLower, yhatUpper,
       reason: reasonText({
         channel: beyond ? 'limit' : channel, actual: batch.value[row], yhat, yhatLower, yhatUpper, unseenMs: found.unseen > SAME_EVENT_READINGS ? found.unseen * periodMs : 0,
-        above: found.above, extreme: found.extreme, run: found.run,
+        above: found.above, extreme: found.extreme, run: found.run, counter: this.predictor.normaliser.isCounter(slot),
       }),
     };
   }

@@ -241,7 +241,7 @@ export class Events implements DocumentPart {
     takePart(kept.parts, alarm);
     event.metrics = shares(kept.parts);
     // What began as a reading out of line, or a tie, turned out to be the device's state.
-    if (alarm.metric === DEVICE_METRIC && (event.kind === 'spike' || event.kind === 'correlation')) event.kind = alarm.kind;
+    if (alarm.metric === DEVICE_METRIC && (event.kind === 'spike' || event.kind === 'shift' || event.kind === 'correlation')) event.kind = alarm.kind;
     event.severity = severityOf(event);
     if (newsOf(event) !== before || event.peakScore >= GROWTH * kept.toldPeak) this.#tell(kept);
   }

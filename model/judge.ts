@@ -3,14 +3,18 @@ import type { Finding } from './finding.js';
 import { FEATURES } from './normaliser.js';
 import type { Predictor } from './predictor.js';
 import {
-  ALARM_PEAK, CLUSTER, COUNT, EXCESS, GIVEN, LATEST, RATE, READINGS, Records, ROW, ROW_INT, ROW_INTS, ROW_WORDS, SAID, SILENT, SIZES, USUAL,
+  ALARM_PEAK, CLUSTER, COUNT, GIVEN, LATEST, RATE, READINGS, Records, ROW, ROW_INT, ROW_INTS, ROW_WORDS, SAID, SILENT, SIZES, USUAL,
 } from './records.js';
 import { LEVEL, PERIOD_MS, SCALE, Season, VALUE } from './season.js';
-import { CHANNELS, type Channel, type ChannelPrior, type Tuning } from './tuning.js';
+import { CHANNELS, type Channel, type Tuning } from './tuning.js';
 
 const SEASON = CHANNELS.indexOf('season');
 const SPAN = CHANNELS.indexOf('span');
-/** Novel readings within so many of each other are of one event (CLUSTER_READINGS of judge.c). */
+const PACE = CHANNELS.indexOf('pace');
+/** How much of an excursion is forgotten at each thing that is none: a block of the season, a time of the pace. */
+const FORGOTTEN = 1 / 100;
+const FORGOTTEN_TIMES = 1 / 10;
+/** Novel readings within so many of each other are of one event (CLUSTER_READINGS of record.h). */
 export const SAME_EVENT_READINGS = 40;
 /** Readings that came later than this many periods after the last one have some missing before them. */
 const LOG_MISSING = Math.log(1.5);
@@ -29,14 +33,12 @@ export class Judge {
   /** Of the row that `find` was called for last. */
   readonly finding: Finding = { odds: SILENT, channel: 0, above: false, extreme: false, unseen: 0, run: 0 };
   readonly #on: boolean[];
-  readonly #prior: ChannelPrior[];
   readonly #season: Season | undefined;
 
   constructor(readonly predictor: Predictor, readonly tuning: Tuning, intervals: number, channels: readonly Channel[]) {
     this.#on = CHANNELS.map((name) => channels.includes(name));
-    this.#prior = CHANNELS.map((name) => tuning.prior[name]);
     this.records = new Records(tuning, intervals, channels);
-    this.#season = this.#on[SEASON] || this.#on[SPAN] ? new Season() : undefined;
+    this.#season = this.#on[SEASON] || this.#on[SPAN] || this.#on[PACE] ? new Season(tuning) : undefined;
     this.parts = [this.records, ...(this.#season ? [this.#season.arena] : [])];
   }
 
@@ -171,18 +173,6 @@ export class Judge {
     }
   }
 
-  #offer(row: number, channel: number, odds: number, unseen: number): void {
-    const { rows, rowInts } = this.records;
-    const at = row * ROW_WORDS;
-    const worth = odds + this.#prior[channel].offset;
-    if (worth > this.tuning.supportFrom) rows[at + ROW.support] += worth - this.tuning.supportFrom;
-    if (!(worth > rows[at + ROW.odds])) return;
-    rows[at + ROW.odds] = worth;
-    rowInts[row * ROW_INTS + ROW_INT.channel] = channel;
-    rowInts[row * ROW_INTS + ROW_INT.said] = (rowInts[row * ROW_INTS + ROW_INT.said] & ~SAID.EXTREME) | SAID.ABOVE;
-    rowInts[row * ROW_INTS + ROW_INT.unseen] = unseen;
-  }
-
   #judgeSeason(season: Season, row: number): void {
     const { rows, rowInts } = this.records;
     const t = rowInts[row * ROW_INTS + ROW_INT.t];
@@ -197,6 +187,7 @@ export class Judge {
     given[SCALE] = rows[at + ROW.scale];
     given[PERIOD_MS] = rows[at + ROW.periodMs];
     season.step(slot, t, missing, (rowInts[row * ROW_INTS + ROW_INT.given] & GIVEN.LEARNING) !== 0);
+    if (this.#on[PACE] && season.pace.excess >= 0) this.records.excess(row, PACE, season.pace.excess, FORGOTTEN_TIMES);
     const { measured, mismatch, lack } = season.finding;
     if (!measured) return;
     if (this.#on[SEASON]) this.#judgeUsual(season, SEASON, row, USUAL, mismatch, this.tuning.mismatch);
@@ -209,22 +200,8 @@ export class Judge {
     const word = this.records.at(rowInts[row * ROW_INTS + ROW_INT.slot]) + usual;
     const { judged, blocks } = season.finding;
     const limit = least + this.tuning.usual * floats[word];
-    if (judged) this.#judgeExcess(channel, row, value / limit);
+    if (judged) this.records.excess(row, channel, value / limit, FORGOTTEN);
     if ((rowInts[row * ROW_INTS + ROW_INT.given] & GIVEN.LEARNING) === 0) return;
     floats[word] += ((judged && value > limit ? limit : value) - floats[word]) / (blocks < 1000 ? blocks : 1000);
-  }
-
-  /** What counts from 1 on: only what goes 40 % further than it last did is new. While the excursion lasts that is kept; afterwards it is forgotten. */
-  #judgeExcess(channel: number, row: number, excess: number): void {
-    const { floats, ints, rowInts } = this.records;
-    const c = this.records.at(rowInts[row * ROW_INTS + ROW_INT.slot]) + this.records.calibration(channel);
-    if (excess < 1) {
-      floats[c + EXCESS] *= 1 - 1 / 400;
-      return;
-    }
-    if (excess < 1.4 * floats[c + EXCESS]) return;
-    floats[c + EXCESS] = excess;
-    const unseen = rowInts[row * ROW_INTS + ROW_INT.t] - ints[c + LATEST];
-    this.#offer(row, channel, this.records.surprise(row, channel, Math.log(excess)), unseen);
   }
 }

@@ -48,6 +48,12 @@ describe('what is no anomaly', () => {
     }
   });
 
+  it('a square wave without any noise, from its third cycle on', () => {
+    const bench = new Bench();
+    for (let t = 0; t < 14 * 144; t++) bench.feed({ power: t % 144 < 60 ? 20 : 80 });
+    expect(bench.scores.slice(3 * 144).filter((score) => score > 1).length).toBe(0);
+  });
+
   it('the first readings of a clean series: two alarms in 500 at most, in the median', () => {
     const alarms = Array.from({ length: 15 }, (_, k) => {
       const bench = new Bench();

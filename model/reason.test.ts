@@ -29,6 +29,14 @@ describe('reasonText', () => {
     expect(reasonText({ ...EVIDENCE, channel: 'stuck', run: 29 })).toBe('got 27.9; the same value 30 times in a row, the longest standstill in 9 days');
   });
 
+  it('says what is unusual of a level, a roughness, a rhythm and the rise of a counter', () => {
+    expect(reasonText({ ...EVIDENCE, channel: 'level' })).toBe('the level of the last 32 readings is unusually high, as never in 9 days');
+    expect(reasonText({ ...EVIDENCE, channel: 'rough', above: false })).toBe('the readings jump unusually little from one to the next, as never in 9 days');
+    expect(reasonText({ ...EVIDENCE, channel: 'pace' })).toBe('a pulse or a pause of unusual length, as never in 9 days');
+    expect(reasonText({ ...EVIDENCE, channel: 'x', extreme: true, counter: true })).toBe('expected 20.1-21.3, got 27.9; the fastest rise in 9 days');
+    expect(reasonText({ ...EVIDENCE, channel: 'x', counter: true })).toBe('expected 20.1-21.3, got 27.9; a rise like none in 9 days');
+  });
+
   it('names no time where the event itself has shown the like', () => {
     const again = { ...EVIDENCE, unseenMs: 0 };
     expect(reasonText(again)).toBe('expected 20.1-21.3, got 27.9; again unusually far above the forecast');

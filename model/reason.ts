@@ -4,7 +4,7 @@ import type { Channel } from './tuning.js';
 /** What a channel's surprise looks like to people. */
 export const KIND_OF: Record<Channel, AnomalyKind> = {
   x: 'spike', e1: 'spike', e32: 'drift', tod: 'pattern',
-  stuck: 'stuck', season: 'pattern', span: 'pattern',
+  stuck: 'stuck', season: 'pattern', span: 'pattern', pace: 'pattern', level: 'shift', rough: 'variance', peak: 'spike', step: 'shift',
 };
 
 /** What is known about an alarm when its reason is written. */
@@ -22,6 +22,8 @@ export interface Evidence {
   extreme: boolean;
   /** Equal readings in a row. */
   run: number;
+  /** The series is a counter: its increments are judged. */
+  counter?: boolean;
   /** For a device as a whole: the metrics that take part, with how far each is from its normal, or from what the others say of it. */
   parts?: readonly { metric: string; off: number }[];
 }
@@ -60,17 +62,28 @@ function explain(e: Evidence): string {
   const inTime = e.unseenMs > 0 ? ` in ${duration(e.unseenMs)}` : '';
   const never = e.unseenMs > 0 ? ` as never${inTime}` : '';
   switch (e.channel) {
-    case 'x': return e.extreme ? `the ${e.above ? 'highest' : 'lowest'} value${inTime}` : e.unseenMs > 0 ? `a value like none${inTime}` : 'an unusual value';
+    case 'x': return value(e, inTime);
     case 'e1': return `${e.unseenMs > 0 ? '' : 'again '}unusually far ${e.above ? 'above' : 'below'} the forecast${never && `,${never}`}`;
     case 'e32': return `the last 32 readings ran ${e.above ? 'above' : 'below'} the forecast${never && `,${never}`}`;
     case 'tod': return `${e.above ? 'too high' : 'too low'} for this hour of the day${never && `,${never}`}`;
     case 'stuck': return `the same value ${e.run + 1} times in a row${inTime && `, the longest standstill${inTime}`}`;
     case 'season': return `the latest readings are unlike this phase of the cycles before${never && `,${never}`}`;
     case 'span': return `a cycle did not come${never && `,${never}`}`;
+    case 'pace': return `a pulse or a pause of unusual length${never && `,${never}`}`;
+    case 'level': return `the level of the last 32 readings is unusually ${e.above ? 'high' : 'low'}${never && `,${never}`}`;
+    case 'rough': return `the readings jump unusually ${e.above ? 'far' : 'little'} from one to the next${never && `,${never}`}`;
+    case 'peak': return `${e.above ? 'a peak' : 'a dip'} like none before${never && `,${never}`}`;
+    case 'step': return `the largest ${e.above ? 'rise' : 'fall'} that stayed${inTime}`;
     case 'limit': return 'beyond the limit that is set for it';
     case 'joint': return `${told(e.parts ?? [])} what the other metrics say of it; they do not go together as before`;
     case 'state': return `the device has left its normal state: ${told(e.parts ?? [])} ${(e.parts?.length ?? 0) > 1 ? 'their usual levels' : 'its usual level'}`;
   }
+}
+
+function value({ counter, extreme, above, unseenMs }: Evidence, inTime: string): string {
+  const what = counter ? 'rise' : 'value';
+  if (!extreme) return unseenMs > 0 ? `a ${what} like none${inTime}` : `an unusual ${what}`;
+  return `the ${counter ? (above ? 'fastest' : 'slowest') : above ? 'highest' : 'lowest'} ${what}${inTime}`;
 }
 
 /** "flow 12.0 below and pressure 0.3 above"; three metrics at most. */

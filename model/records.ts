@@ -7,14 +7,14 @@ import { CHANNELS, type Channel, type Tuning } from './tuning.js';
 /** Rows that are judged together: their records stay in the cache from one pass to the next. */
 export const CHUNK_ROWS = 128;
 
-// Words of the front of a record (judge-kernel/judge.c, Record), float32 or int32.
+// Words of the front of a record (judge-kernel/record.h, Record), float32 or int32.
 export const READINGS = 6; // int: readings judged
 export const RATE = 7; // G, the sum of the expected rate
 export const ALARM_PEAK = 9; // the odds that a new alarm must beat
 export const USUAL = 13; // [2] mean mismatch of the season, mean lack of its span
-const FRONT_WORDS = 16;
+const FRONT_WORDS = 24;
 const BOXES = 4;
-const BOX_WORDS = 8;
+const BOX_WORDS = 9;
 /** Where the condition of the series begins (condition.ts). */
 export const CONDITION = FRONT_WORDS + BOXES * BOX_WORDS;
 const CONDITION_WORDS = 16;
@@ -27,14 +27,13 @@ const HORIZON = 32;
 const LINE_WORDS = 16;
 
 // Words of a channel's calibration.
-export const EXCESS = 0;
 export const SIZES = 1; // sum of h
 export const COUNT = 2; // n
 export const LATEST = 3; // int: reading of the latest event
 export const CLUSTER = 4; // the largest h of the latest event
 const CALIBRATION_WORDS = 5;
 
-/** Where things stand in a row (judge-kernel/judge.c, Row), in float64 words. */
+/** Where things stand in a row (judge-kernel/record.h, Row), in float64 words. */
 export const ROW = {
   timestampMs: 0, raw: 1, logRatio: 2, logRoughness: 3, u: 4, periodMs: 5, mean: 6, scale: 7, location: 8, spread: 9, location32: 10, spread32: 11,
   odds: 12, support: 13, v: 14, square: 15, rateSum: 16,
@@ -57,7 +56,7 @@ const PAGE_BYTES = 65536;
 
 interface KernelExports {
   look(params: number, arena: number, rows: number, n: number): void;
-  surprise(params: number, arena: number, row: number, channel: number, h: number): number;
+  excess(params: number, arena: number, row: number, channel: number, value: number, forgotten: number): void;
   conclude(params: number, arena: number, rows: number, n: number): void;
   settle(params: number, arena: number, rows: number, n: number): number;
   /** For tests. */
@@ -72,7 +71,7 @@ interface KernelExports {
  */
 export class Records implements StatePart {
   readonly name = 'judge';
-  readonly version = 3;
+  readonly version = 4;
   readonly per = 'series';
   readonly words: number;
   readonly bytesPerSlot: number;
@@ -108,9 +107,10 @@ export class Records implements StatePart {
     const real = [
       tuning.thetaX, tuning.thetaError, tuning.noisePad, tuning.noisePadError, tuning.rarePad, tuning.t1, tuning.rateFloor, tuning.rateWeight, tuning.sizeWeight,
       tuning.sizeSettling, tuning.shapeLimit, tuning.forget, tuning.supportFrom, tuning.supportWeight, tuning.repeatDecay, tuning.countFrom,
+      tuning.doubtFrom, tuning.levelOff, tuning.roughOff, tuning.runWeight,
       ...Array.from({ length: MOST_CHANNELS }, (_, i) => (i < CHANNELS.length ? tuning.prior[CHANNELS[i]] : { a: 0, b: 0, offset: 0 })).flatMap(({ a, b, offset }) => [a, b, offset]),
     ];
-    const whole = [this.words, intervals, CALIBRATION, HOURS, horizon, on('stuck') ? 1 : 0, ...boxes];
+    const whole = [this.words, intervals, CALIBRATION, HOURS, horizon, CHANNELS.reduce((bits, name, k) => bits | (on(name) ? 1 << k : 0), 0), ...boxes];
     this.#rowsAt = aligned(this.params + 8 * real.length + 4 * whole.length);
     this.arena = aligned(this.#rowsAt + 8 * CHUNK_ROWS * ROW_WORDS);
     this.#grow(this.arena);
@@ -153,9 +153,13 @@ export class Records implements StatePart {
     this.kernel.look(this.params, this.arena, this.#rowsAt, n);
   }
 
-  /** Log odds of an event of size h on a channel that is judged elsewhere, between `look` and `conclude`; learns from it. */
-  surprise(row: number, channel: number, h: number): number {
-    return this.kernel.surprise(this.params, this.arena, this.#rowsAt + 8 * ROW_WORDS * row, channel, h);
+  /**
+   * What a channel that is judged elsewhere found, between `look` and `conclude`: a value over its limit (below 1 it is nothing).
+   *
+   * @param forgotten share of the last excursion that a value below 1 forgets
+   */
+  excess(row: number, channel: number, value: number, forgotten: number): void {
+    this.kernel.excess(this.params, this.arena, this.#rowsAt + 8 * ROW_WORDS * row, channel, value, forgotten);
   }
 
   conclude(n: number): void {

@@ -10,6 +10,7 @@ export interface SeasonKernel {
   correlation(ring: number, blocks: number, known: number, lag: number, mean: number): number;
   mismatch(ring: number, blocks: number, known: number, cycle: number, daily: number): number;
   range_before(ring: number, end: number, count: number): number;
+  tails(ring: number, blocks: number, known: number): number;
 }
 
 /** The arena of the seasons, in the memory of their kernel. It is last in it, so that it grows in place. */
@@ -21,7 +22,7 @@ export class SeasonArena extends Arena {
   readonly #start: number;
 
   constructor(words: number) {
-    super('season', 1, 'series', words);
+    super('season', 2, 'series', words);
     const { memory, kernel, heapBase } = openKernel<SeasonKernel>(KERNEL_WASM_BASE64, 2);
     this.#memory = memory;
     this.kernel = kernel;

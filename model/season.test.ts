@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { gaussian, seededRandom } from '../core/random.js';
 import { Season } from './season.js';
+import { DEFAULT_TUNING } from './tuning.js';
 
 const HOUR_MS = 3_600_000;
 
@@ -12,7 +13,7 @@ function step(season: Season, t: number, value: number, { missing = 0, periodMs 
 
 /** Runs values of mean 0 and scale 1 through a season; what the readings from `from` on showed at most. */
 function run(
-  values: ArrayLike<number>, from: number, { periodMs = 1000, season = new Season(), unlearned = (_: number): boolean => false } = {},
+  values: ArrayLike<number>, from: number, { periodMs = 1000, season = new Season(DEFAULT_TUNING), unlearned = (_: number): boolean => false } = {},
 ): { mismatch: number; lack: number; season: Season } {
   season.arena.reserve(1);
   let mismatch = 0;
@@ -61,6 +62,19 @@ describe('the season', () => {
     expect(after(() => false)).toBeGreaterThan(0.5);
   });
 
+  it('does not judge by a cycle that its latest scan did not see', () => {
+    const random = seededRandom(9);
+    const values = [...wave(1500, 50), ...Array.from({ length: 1500 }, () => gaussian(random))];
+    const season = new Season(DEFAULT_TUNING);
+    season.arena.reserve(1);
+    let doubted = 0;
+    for (let t = 0; t < values.length; t++) {
+      step(season, t, values[t]);
+      if (season.finding.measured && !season.finding.judged && t > 1500 && season.cycleReadings(0) > 0) doubted++;
+    }
+    expect(doubted).toBeGreaterThan(100);
+  });
+
   it('shows a cycle that is a quarter too early', () => {
     const values = wave(3000, 100);
     const { mismatch } = run([...values.slice(0, 2000), ...values.slice(2025)], 2000);
@@ -95,7 +109,7 @@ describe('the season', () => {
 
   it('is not put out of step by readings that did not come', () => {
     const values = wave(2000, 50);
-    const season = new Season();
+    const season = new Season(DEFAULT_TUNING);
     season.arena.reserve(1);
     let mismatch = 0;
     for (let t = 0; t < values.length; t += t === 1200 ? 32 : 1) {
@@ -111,7 +125,7 @@ describe('the season', () => {
     const first = run(values.slice(0, 1500), 0).season;
     const bytes = new Uint8Array(first.arena.bytesPerSlot);
     first.arena.write(0, bytes, 0);
-    const restored = new Season();
+    const restored = new Season(DEFAULT_TUNING);
     restored.arena.reserve(1);
     restored.arena.read(0, bytes, 0);
     let mismatch = 0;

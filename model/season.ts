@@ -1,5 +1,7 @@
+import { Pace, PACE_WORDS, type PaceFinding } from './pace.js';
 import { fold, PATTERN_BLOCKS, recode, unfold, UNKNOWN } from './ring.js';
 import { SeasonArena } from './season-arena.js';
+import type { Tuning } from './tuning.js';
 
 const MASK = PATTERN_BLOCKS - 1;
 /** Codes a scale: a byte reaches over 6 scales to either side. */
@@ -8,6 +10,8 @@ const CODES = 20;
 const FROM_READING = 24;
 const LEAST_LAG = 8;
 const MOST_LAG = 224;
+/** Lags that a scan takes at each block: at one, a cycle is found up to a cycle later. */
+const LAGS_A_BLOCK = 8;
 /** A peak of the autocorrelation is a cycle if it is this high, and as much above the trough before it. */
 const LEAST_PEAK = 0.5;
 /** A later peak must be this much better than an earlier one: the cycle, and not twice the cycle. */
@@ -15,9 +19,11 @@ const FIRST = 0.85;
 /** What the cycle that is known already, and the day, are worth more. */
 const FAVOUR = 1.25;
 /** Blocks in a cycle: with more, blocks are made longer, with fewer shorter. */
-const MOST_BLOCKS = 80;
-const LEAST_BLOCKS = 30;
+const MOST_BLOCKS = 60;
+const LEAST_BLOCKS = 28;
 const MOST_STRIDE = 32;
+/** Share of the ring that must be known (and not have been in events) for a scan. */
+const LEAST_KNOWN = 0.6;
 /** Cycles that pass between finding one and learning what is usual by it, and then judging. */
 const LEARN_CYCLES = 1;
 const JUDGE_CYCLES = 2;
@@ -25,6 +31,8 @@ const JUDGE_CYCLES = 2;
 const RANGE_CYCLES = 1.25;
 /** The range of a long cycle is looked at once in so many blocks. */
 const LACK_EVERY = 4;
+/** What is high and what is low is looked at once in so many blocks. */
+const BOUND_EVERY = 32;
 const DAY_MS = 86_400_000;
 
 // Words of a series.
@@ -50,7 +58,8 @@ const HELD = 18; // int: blocks since the cycle was found
 const MISMATCH = 19; // EW mean over a quarter cycle
 const RANGE = 20; // usual range of a cycle, in codes
 const RING = 21; // PATTERN_BLOCKS bytes
-const WORDS = RING + PATTERN_BLOCKS / 4;
+const PACE = RING + PATTERN_BLOCKS / 4;
+const WORDS = PACE + PACE_WORDS;
 
 // Places in `given`.
 export const VALUE = 0;
@@ -62,7 +71,7 @@ export const PERIOD_MS = 3;
 export interface SeasonFinding {
   /** False where there is nothing new. */
   measured: boolean;
-  /** Whether the cycle is known for long enough to judge by it, and not only to learn what is usual. */
+  /** Whether the cycle is known for long enough to judge by it, and not only to learn what is usual, and the latest scan saw it too. */
   judged: boolean;
   /** How far the latest quarter of a cycle is from the same phase of the cycles before, in scales. */
   mismatch: number;
@@ -74,10 +83,10 @@ export interface SeasonFinding {
 
 /**
  * The cycle of a series, learned, and how far the present one is from those before. What is kept is a ring of block means, a byte each; blocks
- * are made longer until a cycle has at most 80 of them, so that several cycles are remembered whatever their length.
+ * are made longer until a cycle has at most 60 of them, so that several cycles are remembered whatever their length.
  *
- * The cycle is the first high peak of the ring's autocorrelation, one lag a block. A block's mismatch is its distance from the
- * range of values around the same phase one, two (and, of days, seven) cycles ago, or theirs from the range around it: cycles that come a little early or
+ * The cycle is the first high peak of the ring's autocorrelation, eight lags a block. A block's mismatch is its distance from the
+ * range of values around the same phase one, two, three (and, of days, seven) cycles ago, or theirs from the range around it: cycles that come a little early or
  * late, by a sixteenth, are no mismatch.
  */
 export class Season {
@@ -85,6 +94,7 @@ export class Season {
   /** What `step` takes beside its arguments; a double that is an argument would be boxed at each reading. */
   readonly given = new Float64Array(4);
   readonly finding: SeasonFinding = { measured: false, judged: false, mismatch: 0, lack: 0, blocks: 0 };
+  readonly #pace: Pace;
 
   // The series at hand.
   #s: Float32Array = new Float32Array(0);
@@ -94,6 +104,15 @@ export class Season {
   #ring = 0;
   /** Where the kernel finds the ring. */
   #address = 0;
+
+  constructor({ pace, paceUsual }: Pick<Tuning, 'pace' | 'paceUsual'>) {
+    this.#pace = new Pace(pace, paceUsual);
+  }
+
+  /** How long the series has been high or low, as of the latest reading. */
+  get pace(): PaceFinding {
+    return this.#pace.finding;
+  }
 
   /** Readings of a cycle; 0 where none is known. */
   cycleReadings(slot: number): number {
@@ -109,6 +128,7 @@ export class Season {
    */
   step(slot: number, t: number, missing: number, learning: boolean): void {
     this.finding.measured = this.finding.judged = false;
+    this.pace.excess = -1;
     if (t < FROM_READING) return;
     const v = this.given[VALUE];
     const mean = this.given[LEVEL];
@@ -123,6 +143,7 @@ export class Season {
       s[at + UNIT] = scale / CODES;
       ints[at + WAIT] = 40;
     }
+    this.#pace.step(v, missing, learning);
     const stride = ints[at + STRIDE];
     for (let left = missing < PATTERN_BLOCKS * stride ? missing : PATTERN_BLOCKS * stride; left > 0; left--) {
       if (++ints[at + FILLED] >= stride) this.#push();
@@ -133,7 +154,8 @@ export class Season {
     this.#push();
     if (s[at + CYCLE] > 0) this.#judge(this.given[PERIOD_MS]);
     if (!learning) this.#codes[this.#ring + ((ints[at + BLOCKS] - 1) & MASK)] = UNKNOWN;
-    if (ints[at + LAG] > 0) this.#scan(this.given[PERIOD_MS]);
+    if (ints[at + BLOCKS] % BOUND_EVERY === 0) this.#bound();
+    if (ints[at + LAG] > 0) for (let n = 0; n < LAGS_A_BLOCK && ints[at + LAG] > 0; n++) this.#scan(this.given[PERIOD_MS]);
     else if (ints[at + WAIT]-- <= 0) this.#begin(mean, scale);
   }
 
@@ -146,6 +168,15 @@ export class Season {
     this.#at = arena.at(slot);
     this.#ring = 4 * (this.#at + RING);
     this.#address = arena.address(page, this.#at + RING);
+    this.#pace.select(this.#s, this.#ints, this.#at + PACE);
+  }
+
+  #bound(): void {
+    const s = this.#s;
+    const at = this.#at;
+    const tails = this.arena.kernel.tails(this.#address, this.#ints[at + BLOCKS], this.#known());
+    if (tails < 0) return;
+    this.#pace.bound(s[at + CENTRE] + s[at + UNIT] * ((tails & 255) + UNKNOWN), s[at + CENTRE] + s[at + UNIT] * ((tails >> 8) + UNKNOWN));
   }
 
   #known(): number {
@@ -191,7 +222,12 @@ export class Season {
       n++;
       sum += code;
     }
-    s[at + MEAN] = n > 0 ? sum / n : 0;
+    // Of a few blocks any lag makes a cycle.
+    if (n < LEAST_KNOWN * known) {
+      this.#ints[at + WAIT] = 40;
+      return;
+    }
+    s[at + MEAN] = sum / n;
     s[at + BEFORE] = s[at + BEFORE_2] = s[at + TROUGH] = 1;
     s[at + PEAK] = s[at + PEAK_LAG] = 0;
     this.#ints[at + LAG] = 2;
@@ -296,7 +332,7 @@ export class Season {
     const held = ++this.#ints[at + HELD];
     const { finding } = this;
     finding.measured = held > LEARN_CYCLES * cycle;
-    finding.judged = held > JUDGE_CYCLES * cycle;
+    finding.judged = held > JUDGE_CYCLES * cycle && this.#ints[at + EMPTY_SCANS] === 0;
     finding.blocks = 1 + held - LEARN_CYCLES * cycle;
     finding.mismatch = s[at + MISMATCH];
     finding.lack = held % LACK_EVERY === 0 ? this.#lack(cycle, daily) : -1;

@@ -1,5 +1,5 @@
 /** The channels of the detector: each a view of the series in which a fault of some kind is unlike anything before. */
-export const CHANNELS = ['x', 'e1', 'e32', 'tod', 'stuck', 'season', 'span'] as const;
+export const CHANNELS = ['x', 'e1', 'e32', 'tod', 'stuck', 'season', 'span', 'pace', 'level', 'rough', 'peak', 'step'] as const;
 export type Channel = (typeof CHANNELS)[number];
 
 /**
@@ -52,11 +52,21 @@ export interface Tuning {
   warmUp: number;
   /** Readings from which novelty is counted. */
   countFrom: number;
+  /** Log odds from which a value is doubted: not normal before it comes again. */
+  doubtFrom: number;
+  /** Deviations up to which the level of the latest readings, and their roughness, are nothing. */
+  levelOff: number;
+  roughOff: number;
+  /** What the odds of a standstill lose as ln(1 + ln(1 + its readings)) grows. */
+  runWeight: number;
   /** Mismatch with the cycles before, in scales, and lack of a cycle's range, as -ln of what is left: up to here they are nothing. */
   mismatch: number;
   lack: number;
   /** How many times what is usual for the series is nothing, on top of that. */
   usual: number;
+  /** The same of the times for which a series stays high or low, as logarithms. */
+  pace: number;
+  paceUsual: number;
   prior: Record<Channel, ChannelPrior>;
 }
 
@@ -78,21 +88,32 @@ export const DEFAULT_TUNING: Tuning = {
   repeatMargin: 1,
   repeatDecay: 1 / 60,
   threshold: 10.15,
-  rareFrom: 1,
+  rareFrom: 0,
   rareTo: 4,
-  rareSlope: 2.5,
+  rareSlope: 1.8,
   warmUp: 100,
   countFrom: 30,
+  doubtFrom: 7.5,
+  levelOff: 3,
+  roughOff: 3,
+  runWeight: 8,
   mismatch: 0.15,
   lack: 0.4,
   usual: 3,
+  pace: 0.1,
+  paceUsual: 6,
   prior: {
-    x: { a: 2, b: 0.2, offset: 2.5 },
-    e1: { a: 1, b: 0.2, offset: 1 },
-    e32: { a: 2, b: 0.16, offset: 1 },
+    x: { a: 2, b: 0.2, offset: 1.5 },
+    e1: { a: 1, b: 0.2, offset: 1.5 },
+    e32: { a: 2, b: 0.16, offset: -1 },
     tod: { a: 2.4, b: 0.17, offset: -1 },
     stuck: { a: 0.15, b: 0.5, offset: 0.5 },
-    season: { a: 0.15, b: 0.6, offset: 0.5 },
+    season: { a: 0.15, b: 0.6, offset: 0.2 },
     span: { a: 0.2, b: 0.8, offset: -1 },
+    pace: { a: 0.2, b: 0.4, offset: 1.6 },
+    level: { a: 0.37, b: 0.5, offset: 2 },
+    rough: { a: 0.1, b: 0.25, offset: -1.2 },
+    peak: { a: 1, b: 0.2, offset: -1 },
+    step: { a: 2, b: 0.2, offset: -1 },
   },
 };

@@ -75,14 +75,19 @@ static int rounded(double x) {
   return (int)(up - 0.5 > x ? up - 1 : up);
 }
 
-// Takes the codes from..to into a range.
-static inline void span(const Code *ring, int from, int to, int *low, int *high) {
+// Takes the codes from..to into a range; 0 where one of them is not known.
+static inline int span(const Code *ring, int from, int to, int *low, int *high) {
+  int complete = 1;
   for (int i = from; i <= to; i++) {
     const int code = ring[i & MASK];
-    if (code == UNKNOWN) continue;
+    if (code == UNKNOWN) {
+      complete = 0;
+      continue;
+    }
     if (code > *high) *high = code;
     if (code < *low) *low = code;
   }
+  return complete;
 }
 
 // Greatest less least of the `count` codes before block `end`.
@@ -93,7 +98,7 @@ int range_before(const Code *ring, int end, int count) {
   return top > bottom ? top - bottom : 0;
 }
 
-// How far a block is from the same phase of the cycles before, in codes: from the range of values around it one, two and, of days, seven cycles ago, or those ranges
+// How far a block is from the same phase of the cycles before, in codes: from the range of values around it one, two, three and, of days, seven cycles ago, or those ranges
 // from the values around the block itself. It is the block two sixteenths of a cycle before the latest, whose surroundings are complete. -1 where there is nothing to
 // compare with. cycle: in blocks.
 __attribute__((export_name("mismatch")))
@@ -101,12 +106,12 @@ double mismatch(const Code *ring, int blocks, int known, double cycle, int daily
   const int reach = cycle < 24 ? 1 : rounded(cycle / 16), now = blocks - 1 - 2 * reach;
   // Of the cycles before: the highest and lowest around the phase, the least of their highs, the greatest of their lows.
   int high = UNKNOWN, low = 127, least_high = 127, greatest_low = UNKNOWN;
-  for (int k = 1; k <= 7; k = k == 2 ? 7 : k + 1) {
+  for (int k = 1; k <= 7; k = k == 3 ? 7 : k + 1) {
     const int then = now - rounded(k * cycle);
     if (then - reach < blocks - known || (k == 7 && !daily)) break;
     int top = UNKNOWN, bottom = 127;
-    span(ring, then - reach, then + reach, &bottom, &top);
-    if (top == UNKNOWN) continue;
+    // Where an event began or ended, what is known is not all that was.
+    if (!span(ring, then - reach, then + reach, &bottom, &top)) continue;
     if (top > high) high = top;
     if (bottom < low) low = bottom;
     if (top < least_high) least_high = top;
@@ -116,11 +121,28 @@ double mismatch(const Code *ring, int blocks, int known, double cycle, int daily
   const int code = ring[now & MASK];
   if (code == UNKNOWN) return 0;
   int top = code, bottom = code;
-  span(ring, now - 2 * reach, blocks - 1, &bottom, &top);
+  const int complete = span(ring, now - 2 * reach, blocks - 1, &bottom, &top);
   int most = 0;
   if (code - high > most) most = code - high;
   if (low - code > most) most = low - code;
+  if (!complete) return most;
   if (least_high - top > most) most = least_high - top;
   if (bottom - greatest_low > most) most = bottom - greatest_low;
   return most;
+}
+
+static int tally[256];
+
+// The codes that a twentieth of a ring is below, and above: less 127 twice in the bytes of a word; -1 where fewer than 30 are known.
+__attribute__((export_name("tails")))
+int tails(const Code *ring, int blocks, int known) {
+  for (int i = 0; i < 256; i++) tally[i] = 0;
+  for (int i = blocks - known; i < blocks; i++) tally[ring[i & MASK] - UNKNOWN]++;
+  const int n = known - tally[0];
+  if (n < 30) return -1;
+  const int few = (n - 1) / 20;
+  int low = 1, high = 255;
+  for (int below = tally[low]; below <= few; below += tally[++low]);
+  for (int above = tally[high]; above <= few; above += tally[--high]);
+  return low | high << 8;
 }

@@ -30,56 +30,36 @@ function correlation(blocks: number, known: number, lag: number, mean: number): 
   return squares > 0 ? (2 * products) / squares : 0;
 }
 
+/** The range of the codes `from` .. `to`, and whether all of them are known. */
+function rangeOf(from: number, to: number): { top: number; bottom: number; complete: boolean } {
+  const all = Array.from({ length: to - from + 1 }, (_, i) => codes[(from + i) & MASK]);
+  const known = all.filter((code) => code !== UNKNOWN);
+  return { top: Math.max(UNKNOWN, ...known), bottom: Math.min(127, ...known), complete: known.length === all.length };
+}
+
 /** Greatest less least of the `span` codes before block `end`. */
 function rangeBefore(end: number, span: number): number {
-  let top = UNKNOWN;
-  let bottom = 127;
-  for (let i = end - span; i < end; i++) {
-    const code = codes[i & MASK];
-    if (code === UNKNOWN) continue;
-    if (code > top) top = code;
-    if (code < bottom) bottom = code;
-  }
-  return top > bottom ? top - bottom : 0;
+  const { top, bottom } = rangeOf(end - span, end - 1);
+  return Math.max(0, top - bottom);
 }
 
 function mismatch(blocks: number, known: number, cycle: number, daily: boolean): number {
   const reach = cycle < 24 ? 1 : Math.round(cycle / 16);
   const now = blocks - 1 - 2 * reach;
-  // Of the cycles before: the highest and lowest around the phase, the least of their highs, the greatest of their lows.
-  let high = UNKNOWN;
-  let low = 127;
-  let leastHigh = 127;
-  let greatestLow = UNKNOWN;
-  for (let k = 1; k <= 7; k = k === 2 ? 7 : k + 1) {
+  const before = [];
+  for (const k of daily ? [1, 2, 3, 7] : [1, 2, 3]) {
     const then = now - Math.round(k * cycle);
-    if (then - reach < blocks - known || (k === 7 && !daily)) break;
-    let top = UNKNOWN;
-    let bottom = 127;
-    for (let i = then - reach; i <= then + reach; i++) {
-      const code = codes[i & MASK];
-      if (code === UNKNOWN) continue;
-      if (code > top) top = code;
-      if (code < bottom) bottom = code;
-    }
-    if (top === UNKNOWN) continue;
-    if (top > high) high = top;
-    if (bottom < low) low = bottom;
-    if (top < leastHigh) leastHigh = top;
-    if (bottom > greatestLow) greatestLow = bottom;
+    if (then - reach < blocks - known) break;
+    const range = rangeOf(then - reach, then + reach);
+    if (range.complete) before.push(range);
   }
-  if (high === UNKNOWN) return -1;
+  if (before.length === 0) return -1;
   const code = codes[now & MASK];
   if (code === UNKNOWN) return 0;
-  let top = code;
-  let bottom = code;
-  for (let i = now - 2 * reach; i < blocks; i++) {
-    const one = codes[i & MASK];
-    if (one === UNKNOWN) continue;
-    if (one > top) top = one;
-    if (one < bottom) bottom = one;
-  }
-  return Math.max(0, code - high, low - code, leastHigh - top, bottom - greatestLow);
+  const beyond = Math.max(0, code - Math.max(...before.map(({ top }) => top)), Math.min(...before.map(({ bottom }) => bottom)) - code);
+  const around = rangeOf(now - 2 * reach, blocks - 1);
+  if (!around.complete) return beyond;
+  return Math.max(beyond, Math.min(...before.map(({ top }) => top)) - around.top, around.bottom - Math.max(...before.map(({ bottom }) => bottom)));
 }
 
 /** A ring: a wave with noise, of `unknown` a share that is missing. Returns how much of it is known. */
@@ -107,6 +87,16 @@ it('compares a cycle with those before, and finds its range', () => {
     const span = Math.round(1.25 * cycle);
     expect(kernel.range_before(ADDRESS, blocks, span)).toBe(rangeBefore(blocks, span));
   }), { numRuns: 2000 });
+});
+
+it('finds the codes that a twentieth is below and above', () => {
+  fc.assert(fc.property(rings, ({ seed, blocks, unknown, size }) => {
+    const known = fill(seed, blocks, unknown, size);
+    const all = Array.from({ length: known }, (_, i) => codes[(blocks - 1 - i) & MASK]).filter((code) => code !== UNKNOWN).sort((a, b) => a - b);
+    const few = Math.floor((all.length - 1) / 20);
+    const expected = all.length < 30 ? -1 : (all[few] - UNKNOWN) | (all[all.length - 1 - few] - UNKNOWN) << 8;
+    expect(kernel.tails(ADDRESS, blocks, known)).toBe(expected);
+  }), { numRuns: 500 });
 });
 
 it('rounds halves as Math.round does', () => {

@@ -1,0 +1,117 @@
+import { describe, expect, it } from 'vitest';
+import { seededRandom } from '../core/random.js';
+import { Bench, noise } from '../test/fed-device.js';
+
+/** Highest score of the readings from `from` on, less those before `to`. */
+function highest(bench: Bench, from: number, to = bench.scores.length): number {
+  return Math.max(...bench.scores.slice(from, to));
+}
+
+describe('the level of the latest readings', () => {
+  it('tells of a machine that is on for longer than it ever was on the whole, each reading of which was seen before', () => {
+    const bench = new Bench();
+    const random = seededRandom(31);
+    const feed = (readings: number, on: number): void => {
+      for (let k = 0; k < readings; k++) bench.feed({ power: random() < on ? 5 : 1 });
+    };
+    feed(2500, 0.2);
+    const fault = bench.scores.length;
+    feed(150, 0.9);
+    expect(highest(bench, fault - 1500, fault)).toBeLessThanOrEqual(1);
+    expect(highest(bench, fault)).toBeGreaterThan(1);
+    expect(bench.open[0]).toMatchObject({ kind: 'shift' });
+    expect(bench.open[0].reason).toMatch(/^the level of the last 32 readings is unusually high/);
+  });
+});
+
+describe('the roughness of the readings', () => {
+  const feed = (bench: Bench, readings: number, draw: () => number, size: number): void => {
+    for (let k = 0; k < readings; k++) bench.feed({ temperature: 20 + size * draw() });
+  };
+
+  it('tells of readings that hardly move any more, without standing still', () => {
+    const bench = new Bench();
+    const draw = noise(36);
+    feed(bench, 2000, draw, 1);
+    const fault = bench.scores.length;
+    feed(bench, 200, draw, 0.05);
+    expect(highest(bench, fault - 1000, fault)).toBeLessThanOrEqual(1);
+    expect(highest(bench, fault)).toBeGreaterThan(1);
+    expect(bench.open[0]).toMatchObject({ kind: 'variance' });
+    expect(bench.open[0].reason).toMatch(/^the readings jump unusually little from one to the next/);
+  });
+});
+
+describe('a peak', () => {
+  it('is found where each of its values is a usual one, and only jumps that stay are', () => {
+    const bench = new Bench();
+    const random = seededRandom(37);
+    let left = 0;
+    let power = 1;
+    for (let t = 0; t < 4000; t++) {
+      if (left-- <= 0) {
+        power = power === 1 ? 5 : 1;
+        left = 40 + Math.floor(200 * random());
+      }
+      bench.feed({ power: power + 0.1 * (random() - 0.5) });
+    }
+    while (power === 1 && left-- > 3) bench.feed({ power: 1 + 0.1 * (random() - 0.5) });
+    for (let k = 0; k < 12; k++) bench.feed({ power: power + 0.1 * (random() - 0.5) });
+    const fault = bench.scores.length;
+    expect(highest(bench, fault - 2000)).toBeLessThanOrEqual(1);
+    bench.feed({ power: 6 - power });
+    for (let k = 0; k < 3; k++) bench.feed({ power });
+    expect(highest(bench, fault)).toBeGreaterThan(1);
+    expect(bench.open[0] ?? [...bench.events.values()].pop()).toMatchObject({ kind: 'spike' });
+  });
+});
+
+describe('a value that was never seen', () => {
+  it('holds its event open for as long as readings are like it, however seldom', () => {
+    const bench = new Bench();
+    const draw = noise(33);
+    const feed = (readings: number, spikes: boolean): void => {
+      for (let k = 0; k < readings; k++) bench.feed({ temperature: 20 + draw() + (spikes && k % 5 === 0 ? 15 : 0) });
+    };
+    feed(2000, false);
+    feed(300, true);
+    const end = bench.inEvent.length;
+    feed(60, false);
+    expect(bench.inEvent.slice(2000, end).every(Boolean)).toBe(true);
+    expect(bench.inEvent.slice(end + 40).some(Boolean)).toBe(false);
+  });
+
+  it('hides nothing that comes after it: a smaller fault is as novel as without it', () => {
+    const scoreAfter = (first: number): number => {
+      const bench = new Bench();
+      const draw = noise(34);
+      const calm = (readings: number): void => {
+        for (let k = 0; k < readings; k++) bench.feed({ temperature: 20 + draw() });
+      };
+      calm(2000);
+      bench.feed({ temperature: 20 + first });
+      calm(600);
+      bench.feed({ temperature: 32 });
+      return bench.scores[bench.scores.length - 1];
+    };
+    expect(scoreAfter(30)).toBeGreaterThan(1);
+    expect(scoreAfter(-30)).toBeGreaterThan(1);
+  });
+
+  it('is known when it comes again, but not when that is weeks later', () => {
+    const scoreAgain = (after: number): number => {
+      const bench = new Bench({ channels: ['x'] });
+      const draw = noise(35);
+      const feed = (readings: number): void => {
+        for (let k = 0; k < readings; k++) bench.feed({ temperature: 20 + draw() });
+      };
+      feed(2000);
+      bench.feed({ temperature: 40 });
+      feed(after);
+      bench.feed({ temperature: 40 });
+      return bench.scores[bench.scores.length - 1];
+    };
+    expect(scoreAgain(144)).toBeLessThanOrEqual(1);
+    expect(scoreAgain(144 * 15)).toBeGreaterThan(1);
+  });
+});
