@@ -54,6 +54,13 @@ describe('what is no anomaly', () => {
     expect(bench.scores.slice(3 * 144).filter((score) => score > 1).length).toBe(0);
   });
 
+  it('what a device does all day, although it was only seen at rest before: the event ends after three times as long', () => {
+    const bench = new Bench();
+    for (let t = 0; t < 900; t++) bench.feed({ power: t < 108 || t % 288 < 100 ? 20 : 80 + 0.1 * (t % 3) });
+    expect(bench.inEvent.slice(108, 300).some(Boolean)).toBe(true);
+    expect(bench.inEvent.slice(4 * 108 + 60).some(Boolean)).toBe(false);
+  });
+
   it('the first readings of a clean series: two alarms in 500 at most, in the median', () => {
     const alarms = Array.from({ length: 15 }, (_, k) => {
       const bench = new Bench();

@@ -21,6 +21,9 @@ static double roughness_off(const Condition *c) { return deviations(ln(c->square
 #define SLOWEST (1.0 / 1000)
 #define OFF_SIGMAS 3.5
 #define CALM_READINGS 6
+#define YOUNG_READINGS 300  // a normal known from fewer is given up for what has lasted three times as long
+#define YOUNG_TIMES 3
+#define RELEARN_READINGS 120  // as model/condition.ts has it
 #define DRIFT_READINGS 256
 #define LASTING_READINGS 12  // readings in a row off the normal that make a lasting state of what began with one reading
 
@@ -87,7 +90,10 @@ static int condition_step(Condition *c, double v, double scale, double square, i
   const int lasting = c->lasting >= LASTING_READINGS ? LASTING : 0;
   c->since++;
   c->calm = off || still ? 0 : c->calm + 1;
-  if (c->calm < CALM_READINGS) return OPEN | lasting;
+  // What a series did for an hour does not make an event of all that it does the day after.
+  const int outgrown = n < YOUNG_READINGS && c->since > YOUNG_TIMES * n;
+  if (outgrown) c->relearn = RELEARN_READINGS;
+  if (c->calm < CALM_READINGS && !outgrown) return OPEN | lasting;
   c->open = 0;
   return ENDED | lasting;
 }
