@@ -98,6 +98,22 @@ describe('a value that was never seen', () => {
     expect(scoreAfter(-30)).toBeGreaterThan(1);
   });
 
+  it('is known after a while where no alarm was allowed for it, and then holds no event open', () => {
+    const bench = new Bench({ settings: { falseAlarmsPerDay: 1e-9 } });
+    const draw = noise(1);
+    const feed = (readings: number, level: number): void => {
+      for (let k = 0; k < readings; k++) bench.feed({ temperature: level + draw() });
+    };
+    feed(2000, 20);
+    feed(3000, 60);
+    expect(bench.events.size).toBe(0);
+    bench.control({ kind: 'settings', hash: '', settings: { falseAlarmsPerDay: 0.07 } });
+    feed(1, 80);
+    expect(bench.open).toHaveLength(1);
+    feed(100, 60);
+    expect(bench.open).toHaveLength(0);
+  });
+
   it('is known when it comes again, but not when that is weeks later', () => {
     const scoreAgain = (after: number): number => {
       const bench = new Bench({ channels: ['x'] });
