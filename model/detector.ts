@@ -223,7 +223,7 @@ export class StreamDetector implements Detector {
     }
     const stuck = (said & SAID.STANDS) !== 0;
     batch.anomalyScore[row] = 0;
-    if (odds <= SILENT && !beyond) return judge.close(i, stuck, true);
+    if (odds <= SILENT && !beyond) return judge.close(i, false, stuck, true);
     const found = judge.find(i);
     const periodMs = judge.periodMs(i);
     const silent = odds <= SILENT;
@@ -238,7 +238,7 @@ export class StreamDetector implements Detector {
       if (!wasOpen) this.#conditions.open(slot);
       this.#devices.alarm(row, this.#describe(batch, row, periodMs, beyond));
     }
-    judge.close(i, beyond || stuck || odds > STILL * threshold, silent);
+    judge.close(i, beyond, stuck || odds > STILL * threshold, silent);
   }
 
   #describe(batch: Batch, row: number, periodMs: number, beyond: boolean): Alarm {

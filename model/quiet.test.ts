@@ -61,6 +61,15 @@ describe('what is no anomaly', () => {
     expect(bench.inEvent.slice(4 * 108 + 60).some(Boolean)).toBe(false);
   });
 
+  it('but not a value beyond a limit, also of a device that was not seen before', () => {
+    for (const before of [0, 110]) {
+      const bench = new Bench({ settings: { rules: [{ max: 30 }] } });
+      const draw = noise(1);
+      for (let t = 0; t < before + 800; t++) bench.feed({ power: (t < before ? 20 : 40) + draw() });
+      expect([...bench.events.values()]).toMatchObject([{ kind: 'limit', state: 'open' }]);
+    }
+  });
+
   it('the first readings of a clean series: two alarms in 500 at most, in the median', () => {
     const alarms = Array.from({ length: 15 }, (_, k) => {
       const bench = new Bench();

@@ -44,7 +44,7 @@ export const ROW_INT = { slot: 34, given: 35, channel: 36, said: 37, unseen: 38,
 export const ROW_INTS = 2 * ROW_WORDS;
 
 /** Bits of `given`. */
-export const GIVEN = { LEARNING: 1, FRESH: 2, STILL: 4, REST: 8 } as const;
+export const GIVEN = { LEARNING: 1, FRESH: 2, STILL: 4, REST: 8, LIMIT: 16 } as const;
 /** Bits of `said`. */
 export const SAID = { ABOVE: 1, EXTREME: 2, STANDS: 4, WANDERS: 8, OPEN: 16, ENDED: 32, LASTING: 64 } as const;
 

@@ -313,7 +313,7 @@ int settle(const Params *p, float *arena, Row *rows, int n) {
     if (row->given & REST) r->peak = (float)(r->peak * (1 - p->repeat_decay));
     // Neither does an event end while values are unlike the normal, but where the series wanders there is none to return to.
     const int still = row->given & STILL || (row->said & (OUTSIDE | WANDERS)) == OUTSIDE;
-    const int said = condition_step(&r->condition, row->v, row->scale, row->square, still);
+    const int said = condition_step(&r->condition, row->v, row->scale, row->square, still, row->given & LIMIT);
     row->said |= said;
     // The long forecasts made in the event spoke of it: against what came back they say nothing. Those of one reading ahead do.
     if ((said & ENDED) && r->mute < HORIZON - 1) r->mute = HORIZON - 1;

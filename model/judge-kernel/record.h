@@ -97,7 +97,7 @@ typedef struct {
   int unused;
 } Row;
 
-enum { LEARNING = 1, FRESH = 2, STILL = 4, REST = 8 };                                          // given
+enum { LEARNING = 1, FRESH = 2, STILL = 4, REST = 8, LIMIT = 16 };                              // given
 enum { ABOVE = 1, EXTREME = 2, STANDS = 4, WANDERS = 8, OPEN = 16, ENDED = 32, LASTING = 64, OUTSIDE = 128 };  // said
 
 #define CLUSTER_READINGS 40  // novel readings within so many of each other are of one event
