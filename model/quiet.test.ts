@@ -16,6 +16,20 @@ describe('what is no anomaly', () => {
     expect(alarms).toBe(0);
   });
 
+  it('a gap of a cycle and more, or half of one: what was not seen is not missing', () => {
+    for (const cycles of [0.5, 1, 1.5, 3]) {
+      const bench = new Bench({ channels: ['span', 'pace'] });
+      const draw = noise(2);
+      const feed = (readings: number): void => {
+        for (let k = 0; k < readings; k++) bench.feed({ temperature: 20 + 5 * Math.sin((2 * Math.PI * bench.nowMs) / 86_400_000) + 0.3 * draw() });
+      };
+      feed(25 * 144);
+      bench.nowMs += cycles * 86_400_000;
+      feed(400);
+      expect(Math.max(...bench.scores)).toBe(0);
+    }
+  });
+
   it('a daily spike at 6 a.m., after three of them', () => {
     const alarmsByDay = new Array<number>(20).fill(0);
     for (let seed = 0; seed < 6; seed++) {
