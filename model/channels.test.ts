@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../core/random.js';
 import { Bench, noise } from '../test/fed-device.js';
+import { CHANNELS } from './tuning.js';
 
 /** Highest score of the readings from `from` on, less those before `to`. */
 function highest(bench: Bench, from: number, to = bench.scores.length): number {
@@ -43,8 +44,11 @@ describe('the roughness of the readings', () => {
 });
 
 describe('a peak', () => {
-  it('is found where each of its values is a usual one, and only jumps that stay are', () => {
-    const bench = new Bench();
+  it.each([
+    ['with all channels', undefined],
+    ['without the long horizon, in whose ring it is looked for', CHANNELS.filter((channel) => channel !== 'e32')],
+  ])('is found where each of its values is a usual one, and only jumps that stay are, %s', (_, channels) => {
+    const bench = new Bench({ channels });
     const random = seededRandom(37);
     let left = 0;
     let power = 1;

@@ -33,10 +33,10 @@ export interface DetectorOptions {
   opened?: Backend;
   /** `last_value` predicts without a network: the ablation that shows what the network is worth. */
   forecaster?: 'gru' | 'last_value';
-  /** `compact` keeps fewer intervals, no errors of the long horizon and no cycle: at most 1.2 KB a series. */
+  /** `compact` keeps fewer intervals, no errors of the long horizon, no cycle, no pace and no shapes: at most 1.2 KB a series. */
   profile?: 'default' | 'compact';
   settings?: Partial<DetectorSettings>;
-  /** Channels that judge; all where left out (ablations). */
+  /** Channels that judge; all where left out (ablations). Peak and step are measured in ranges of x, and judge nothing without it. */
   channels?: readonly Channel[];
   /** Constants (benchmarks that choose them). */
   tuning?: Partial<Tuning>;

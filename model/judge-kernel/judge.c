@@ -107,7 +107,7 @@ static void judge_forecasts(const Params *p, Record *r, Row *row, const Expected
     row->square = e1 * e1;
     if (p->box[E1]) judge_error(p, r, row, E1, e1, 0, expected);
   }
-  if (p->horizon == 0 || mute != 0 || t < HORIZON) return;
+  if (p->box[E32] == 0 || mute != 0 || t < HORIZON) return;
   // The mean of the latest 32 values, v among them, less its forecast.
   const Past *past = (Past *)((float *)r + p->horizon) + t % HORIZON;
   const double miss = (r->horizon_sum + v - past->value) / HORIZON - past->forecast;
@@ -212,8 +212,8 @@ static void judge_shape(const Params *p, Record *r, Row *row, int channel, float
 
 static void judge_shapes(const Params *p, Record *r, Row *row, const Expected *expected) {
   const int t = row->t;
-  // Readings on both sides of a gap are no shape.
-  if (p->horizon == 0 || t <= SHAPE_READINGS || r->mute >= HORIZON - SHAPE_READINGS) return;
+  // Readings on both sides of a gap are no shape. Heights are in ranges of x.
+  if (p->horizon == 0 || p->box[X] == 0 || t <= SHAPE_READINGS || r->mute >= HORIZON - SHAPE_READINGS) return;
   if (p->on >> PEAK & 1) judge_shape(p, r, row, PEAK, r->peaks, peak_before(p, r, row->v, t), expected);
   if (p->on >> STEP & 1) judge_shape(p, r, row, STEP, r->steps, step_to(p, r, row->v, t), expected);
 }

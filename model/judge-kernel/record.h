@@ -20,7 +20,7 @@ typedef struct {
   int intervals;    // K
   int calibration;  // [channels] Calibration
   int hours;        // [24]
-  int horizon;      // [32][2], 0 where it is off
+  int horizon;      // [32][2], 0 where none of e32, peak, step is on
   int on;           // a bit a channel
   int box[BOXES];   // [K] Interval of x, e1, e32, tod; 0 where it is off
 } Params;
