@@ -198,7 +198,9 @@ export class StreamDetector implements Detector {
     for (let i = 0; i < n; i++) {
       const row = rows[from + first + i];
       const said = judge.said(i);
-      if ((said & (SAID.OPEN | SAID.ENDED)) === 0 || batch.flags[row] & FLAG.WARMING || this.#policies.ofSlot(this.fleet, batch.slot[row]).ignore) continue;
+      // An event that ends is told also of a series that is warming up, or it would stay open with its device.
+      const told = batch.flags[row] & FLAG.WARMING ? SAID.ENDED : SAID.OPEN | SAID.ENDED;
+      if ((said & told) === 0 || this.#policies.ofSlot(this.fleet, batch.slot[row]).ignore) continue;
       this.#devices.open(row, (said & SAID.ENDED) !== 0, (said & SAID.LASTING) !== 0);
     }
   }

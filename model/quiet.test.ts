@@ -84,6 +84,13 @@ describe('what is no anomaly', () => {
     }
   });
 
+  it('and no longer once it is within it again, be the device still warming up', () => {
+    const bench = new Bench({ settings: { rules: [{ max: 30 }] } });
+    const draw = noise(1);
+    for (let t = 0; t < 90; t++) bench.feed({ power: (t >= 20 && t < 40 ? 40 : 20) + draw() });
+    expect([...bench.events.values()]).toMatchObject([{ kind: 'limit', state: 'resolved' }]);
+  });
+
   it('the first readings of a clean series: two alarms in 500 at most, in the median', () => {
     const alarms = Array.from({ length: 15 }, (_, k) => {
       const bench = new Bench();
