@@ -85,6 +85,15 @@ describe('a value that was never seen', () => {
     expect(bench.inEvent.slice(end + 40).some(Boolean)).toBe(false);
   });
 
+  it('holds no event open where the series turns out to be a counter no longer', () => {
+    const bench = new Bench();
+    const draw = noise(2);
+    for (let k = 0; k < 3000; k++) bench.feed({ total: 1000 + 5 * k + Math.abs(draw()) });
+    for (let k = 0; k < 90; k++) bench.feed({ total: 16_000 + 30 * draw() });
+    expect(bench.events.size).toBeGreaterThan(0);
+    expect(bench.open).toHaveLength(0);
+  });
+
   it('hides nothing that comes after it: a smaller fault is as novel as without it', () => {
     const scoreAfter = (first: number): number => {
       const bench = new Bench();

@@ -241,11 +241,11 @@ static inline Expected expected_at(const Params *p, int t, double sum) {
   return (Expected){1 / (t + p->t1) + p->rate_floor, sum, 1 / (1 + p->size_settling / (t + 1))};
 }
 
-// The statistics of the series start anew; its condition goes on.
+// The statistics of the series start anew: it is a counter, or is none. What was normal is none of the new values, so an event that is open ends (it has outgrown it).
 static void forget(const Params *p, Record *r) {
-  const Condition kept = r->condition;
+  const int open = r->condition.open;
   for (int i = 0; i < p->stride; i++) ((int *)r)[i] = 0;
-  r->condition = kept;
+  r->condition.open = open;
 }
 
 // Everything up to what is judged elsewhere (the season). arena: [slots][stride] floats.
