@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../core/random.js';
 import { Bench, noise } from '../test/fed-device.js';
+import { CHANNELS } from './tuning.js';
 
 /** Highest score of the readings from `from` on, less those before `to`. */
 function highest(bench: Bench, from: number, to = bench.scores.length): number {
@@ -43,8 +44,11 @@ describe('the roughness of the readings', () => {
 });
 
 describe('a peak', () => {
-  it('is found where each of its values is a usual one, and only jumps that stay are', () => {
-    const bench = new Bench();
+  it.each([
+    ['with all channels', undefined],
+    ['without the long horizon, in whose ring it is looked for', CHANNELS.filter((channel) => channel !== 'e32')],
+  ])('is found where each of its values is a usual one, and only jumps that stay are, %s', (_, channels) => {
+    const bench = new Bench({ channels });
     const random = seededRandom(37);
     let left = 0;
     let power = 1;
@@ -81,6 +85,15 @@ describe('a value that was never seen', () => {
     expect(bench.inEvent.slice(end + 40).some(Boolean)).toBe(false);
   });
 
+  it('holds no event open where the series turns out to be a counter no longer', () => {
+    const bench = new Bench();
+    const draw = noise(2);
+    for (let k = 0; k < 3000; k++) bench.feed({ total: 1000 + 5 * k + Math.abs(draw()) });
+    for (let k = 0; k < 90; k++) bench.feed({ total: 16_000 + 30 * draw() });
+    expect(bench.events.size).toBeGreaterThan(0);
+    expect(bench.open).toHaveLength(0);
+  });
+
   it('hides nothing that comes after it: a smaller fault is as novel as without it', () => {
     const scoreAfter = (first: number): number => {
       const bench = new Bench();
@@ -96,6 +109,22 @@ describe('a value that was never seen', () => {
     };
     expect(scoreAfter(30)).toBeGreaterThan(1);
     expect(scoreAfter(-30)).toBeGreaterThan(1);
+  });
+
+  it('is known after a while where no alarm was allowed for it, and then holds no event open', () => {
+    const bench = new Bench({ settings: { falseAlarmsPerDay: 1e-9 } });
+    const draw = noise(1);
+    const feed = (readings: number, level: number): void => {
+      for (let k = 0; k < readings; k++) bench.feed({ temperature: level + draw() });
+    };
+    feed(2000, 20);
+    feed(3000, 60);
+    expect(bench.events.size).toBe(0);
+    bench.control({ kind: 'settings', hash: '', settings: { falseAlarmsPerDay: 0.07 } });
+    feed(1, 80);
+    expect(bench.open).toHaveLength(1);
+    feed(100, 60);
+    expect(bench.open).toHaveLength(0);
   });
 
   it('is known when it comes again, but not when that is weeks later', () => {

@@ -33,10 +33,10 @@ export interface DetectorOptions {
   opened?: Backend;
   /** `last_value` predicts without a network: the ablation that shows what the network is worth. */
   forecaster?: 'gru' | 'last_value';
-  /** `compact` keeps fewer intervals, no errors of the long horizon and no cycle: at most 1.2 KB a series. */
+  /** `compact` keeps fewer intervals, no errors of the long horizon, no cycle, no pace and no shapes: at most 1.2 KB a series. */
   profile?: 'default' | 'compact';
   settings?: Partial<DetectorSettings>;
-  /** Channels that judge; all where left out (ablations). */
+  /** Channels that judge; all where left out (ablations). Peak and step are measured in ranges of x, and judge nothing without it. */
   channels?: readonly Channel[];
   /** Constants (benchmarks that choose them). */
   tuning?: Partial<Tuning>;
@@ -198,7 +198,9 @@ export class StreamDetector implements Detector {
     for (let i = 0; i < n; i++) {
       const row = rows[from + first + i];
       const said = judge.said(i);
-      if ((said & (SAID.OPEN | SAID.ENDED)) === 0 || batch.flags[row] & FLAG.WARMING || this.#policies.ofSlot(this.fleet, batch.slot[row]).ignore) continue;
+      // An event that ends is told also of a series that is warming up, or it would stay open with its device.
+      const told = batch.flags[row] & FLAG.WARMING ? SAID.ENDED : SAID.OPEN | SAID.ENDED;
+      if ((said & told) === 0 || this.#policies.ofSlot(this.fleet, batch.slot[row]).ignore) continue;
       this.#devices.open(row, (said & SAID.ENDED) !== 0, (said & SAID.LASTING) !== 0);
     }
   }
@@ -223,7 +225,7 @@ export class StreamDetector implements Detector {
     }
     const stuck = (said & SAID.STANDS) !== 0;
     batch.anomalyScore[row] = 0;
-    if (odds <= SILENT && !beyond) return judge.close(i, stuck, true);
+    if (odds <= SILENT && !beyond) return judge.close(i, false, stuck, true);
     const found = judge.find(i);
     const periodMs = judge.periodMs(i);
     const silent = odds <= SILENT;
@@ -238,7 +240,7 @@ export class StreamDetector implements Detector {
       if (!wasOpen) this.#conditions.open(slot);
       this.#devices.alarm(row, this.#describe(batch, row, periodMs, beyond));
     }
-    judge.close(i, beyond || stuck || odds > STILL * threshold, silent);
+    judge.close(i, beyond, stuck || odds > STILL * threshold, silent);
   }
 
   #describe(batch: Batch, row: number, periodMs: number, beyond: boolean): Alarm {

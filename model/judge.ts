@@ -126,9 +126,9 @@ export class Judge {
     return finding;
   }
 
-  /** What happens to a row's condition in `settle`. @param still something else than its level holds an event open; @param rests the reading surprised nobody */
-  close(row: number, still: boolean, rests: boolean): void {
-    this.records.rowInts[row * ROW_INTS + ROW_INT.given] |= (still ? GIVEN.STILL : 0) | (rests ? GIVEN.REST : 0);
+  /** What happens to a row's condition in `settle`. @param limit the reading is beyond a limit that a person set; @param still something else than that and its level holds an event open; @param rests it surprised nobody */
+  close(row: number, limit: boolean, still: boolean, rests: boolean): void {
+    this.records.rowInts[row * ROW_INTS + ROW_INT.given] |= (limit ? GIVEN.STILL | GIVEN.LIMIT : 0) | (still ? GIVEN.STILL : 0) | (rests ? GIVEN.REST : 0);
   }
 
   /** Takes the rows to the conditions of their series; returns how many have an event that is open, or ended by its reading. */

@@ -66,4 +66,17 @@ describe('the pace', () => {
       expect(Math.max(...run(edited))).toBeLessThan(1);
     }
   });
+
+  it('does not judge a time that began in a gap', () => {
+    const { readings, starts } = pulses(40, 30, 12);
+    const missed = 8; // of the twelve of a high time, its beginning among them
+    const edited = readings.flatMap((one, t) => (t >= starts[31] && t < starts[31] + missed ? [] : t === starts[31] + missed ? [{ ...one, missing: missed }] : [one]));
+    expect(Math.max(...run(edited))).toBeLessThan(1);
+  });
+
+  it('does not hold a time against a kind of which none was seen as a whole', () => {
+    const { readings, starts } = pulses(60, 30, 12);
+    const inLow = new Set(starts.filter((_, k) => k % 2 === 0).map((start) => start + 10));
+    expect(Math.max(...run(readings.map((one, t) => (inLow.has(t) ? { ...one, missing: 20 } : one))))).toBeLessThan(1);
+  });
 });

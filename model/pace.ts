@@ -7,7 +7,7 @@
 
 /** Words that a series takes in the arena of its season. */
 export const PACE_WORDS = 9;
-const LENGTH = 0; // [2] mean of ln(1 + readings) of times below, and above
+const LENGTH = 0; // [2] mean of ln(1 + readings) of times below, and above; 0 before the first
 const SPREAD = 2; // mean distance of a time from that
 const COUNT = 3; // int: whole times so far
 const SINCE = 4; // int: readings of the present one, missing ones too
@@ -72,28 +72,35 @@ export class Pace {
     const ints = this.#ints;
     const at = this.#at;
     this.finding.excess = -1;
-    ints[at + SINCE] = missing > MOST_MISSING ? 1 : ints[at + SINCE] + 1 + missing;
-    if (!learning || missing > MOST_MISSING) ints[at + STATE] &= ~WHOLE;
+    const gap = missing > MOST_MISSING;
+    ints[at + SINCE] = gap ? 1 : ints[at + SINCE] + 1 + missing;
+    if (!learning || gap) ints[at + STATE] &= ~WHOLE;
     if (!(s[at + RISE] > s[at + FALL])) return;
     const state = ints[at + STATE];
     const ends = (state & HIGH) !== 0 ? v < s[at + FALL] : v > s[at + RISE];
-    if (ends) this.#end(state, learning);
+    if (ends) this.#end(state, learning && !gap);
     else if (ints[at + DUE] > 0 && ints[at + SINCE] >= ints[at + DUE]) this.finding.excess = this.#late(this.#off(state & HIGH));
   }
 
-  #end(state: number, learning: boolean): void {
+  /** @param seen whether the time that begins here is seen from its beginning */
+  #end(state: number, seen: boolean): void {
     const ints = this.#ints;
     const at = this.#at;
     const kind = state & HIGH;
     if ((state & WHOLE) !== 0) {
       const off = this.#off(kind);
-      const judged = ints[at + COUNT] >= JUDGE_FROM && this.#s[at + SPREAD] < REGULAR;
+      const judged = this.#isKnown(kind) && this.#s[at + SPREAD] < REGULAR;
       if (judged) this.finding.excess = off > 0 ? this.#late(off) : -off / this.#limit();
       this.#learn(kind, off, judged);
     }
-    ints[at + STATE] = (kind ^ HIGH) | (learning ? WHOLE : 0);
+    ints[at + STATE] = (kind ^ HIGH) | (seen ? WHOLE : 0);
     ints[at + SINCE] = 1;
     ints[at + DUE] = this.#due(kind ^ HIGH);
+  }
+
+  /** Whether there were enough times to judge by; of this kind each may have been touched. */
+  #isKnown(kind: number): boolean {
+    return this.#ints[this.#at + COUNT] >= JUDGE_FROM && this.#s[this.#at + LENGTH + kind] > 0;
   }
 
   #off(kind: number): number {
@@ -113,19 +120,23 @@ export class Pace {
     const s = this.#s;
     const at = this.#at;
     const count = ++this.#ints[at + COUNT];
+    if (s[at + LENGTH + kind] === 0) {
+      s[at + LENGTH + kind] = off;
+      return;
+    }
     const times = count - SPREAD_FROM;
     if (times > 0) {
       const far = Math.abs(off);
       const limit = this.#limit();
       s[at + SPREAD] += ((judged && far > limit ? limit : far) - s[at + SPREAD]) / (times < SPREAD_TIMES ? times : SPREAD_TIMES);
     }
-    const weight = count <= 2 ? 1 : 2 / (count + 1);
+    const weight = 2 / (count + 1);
     s[at + LENGTH + kind] += (weight > FOLLOW ? weight : FOLLOW) * off;
   }
 
   #due(kind: number): number {
     const least = LATE * this.#limit();
-    if (this.#ints[this.#at + COUNT] < JUDGE_FROM || this.#s[this.#at + SPREAD] >= REGULAR_LATE || least > MOST_LATE) return 0;
+    if (!this.#isKnown(kind) || this.#s[this.#at + SPREAD] >= REGULAR_LATE || least > MOST_LATE) return 0;
     return Math.ceil(Math.exp(this.#s[this.#at + LENGTH + kind] + least)) - 1;
   }
 }

@@ -16,6 +16,20 @@ describe('what is no anomaly', () => {
     expect(alarms).toBe(0);
   });
 
+  it('a gap of a cycle and more, or half of one: what was not seen is not missing', () => {
+    for (const cycles of [0.5, 1, 1.5, 3]) {
+      const bench = new Bench({ channels: ['span', 'pace'] });
+      const draw = noise(2);
+      const feed = (readings: number): void => {
+        for (let k = 0; k < readings; k++) bench.feed({ temperature: 20 + 5 * Math.sin((2 * Math.PI * bench.nowMs) / 86_400_000) + 0.3 * draw() });
+      };
+      feed(25 * 144);
+      bench.nowMs += cycles * 86_400_000;
+      feed(400);
+      expect(Math.max(...bench.scores)).toBe(0);
+    }
+  });
+
   it('a daily spike at 6 a.m., after three of them', () => {
     const alarmsByDay = new Array<number>(20).fill(0);
     for (let seed = 0; seed < 6; seed++) {
@@ -59,6 +73,22 @@ describe('what is no anomaly', () => {
     for (let t = 0; t < 900; t++) bench.feed({ power: t < 108 || t % 288 < 100 ? 20 : 80 + 0.1 * (t % 3) });
     expect(bench.inEvent.slice(108, 300).some(Boolean)).toBe(true);
     expect(bench.inEvent.slice(4 * 108 + 60).some(Boolean)).toBe(false);
+  });
+
+  it('but not a value beyond a limit, also of a device that was not seen before', () => {
+    for (const before of [0, 110]) {
+      const bench = new Bench({ settings: { rules: [{ max: 30 }] } });
+      const draw = noise(1);
+      for (let t = 0; t < before + 800; t++) bench.feed({ power: (t < before ? 20 : 40) + draw() });
+      expect([...bench.events.values()]).toMatchObject([{ kind: 'limit', state: 'open' }]);
+    }
+  });
+
+  it('and no longer once it is within it again, be the device still warming up', () => {
+    const bench = new Bench({ settings: { rules: [{ max: 30 }] } });
+    const draw = noise(1);
+    for (let t = 0; t < 90; t++) bench.feed({ power: (t >= 20 && t < 40 ? 40 : 20) + draw() });
+    expect([...bench.events.values()]).toMatchObject([{ kind: 'limit', state: 'resolved' }]);
   });
 
   it('the first readings of a clean series: two alarms in 500 at most, in the median', () => {

@@ -22,7 +22,7 @@ const HOURS = CONDITION + CONDITION_WORDS;
 const HOURS_A_DAY = 24;
 const CALIBRATION = HOURS + HOURS_A_DAY;
 const INTERVAL_WORDS = 3;
-/** Readings of the long horizon: [32] value, forecast. */
+/** Readings of the long horizon: [32] value, forecast. Peaks and steps are looked for among the values. */
 const HORIZON = 32;
 const LINE_WORDS = 16;
 
@@ -44,7 +44,7 @@ export const ROW_INT = { slot: 34, given: 35, channel: 36, said: 37, unseen: 38,
 export const ROW_INTS = 2 * ROW_WORDS;
 
 /** Bits of `given`. */
-export const GIVEN = { LEARNING: 1, FRESH: 2, STILL: 4, REST: 8 } as const;
+export const GIVEN = { LEARNING: 1, FRESH: 2, STILL: 4, REST: 8, LIMIT: 16 } as const;
 /** Bits of `said`. */
 export const SAID = { ABOVE: 1, EXTREME: 2, STANDS: 4, WANDERS: 8, OPEN: 16, ENDED: 32, LASTING: 64 } as const;
 
@@ -96,7 +96,7 @@ export class Records implements StatePart {
     let words = CALIBRATION + CHANNELS.length * CALIBRATION_WORDS;
     words += words % 2;
     const take = (more: number): number => (words += more) - more;
-    const horizon = (this.#horizon = on('e32') ? take(2 * HORIZON) : 0);
+    const horizon = (this.#horizon = on('e32') || on('peak') || on('step') ? take(2 * HORIZON) : 0);
     const boxes = (['x', 'e1', 'e32', 'tod'] as const).map((channel) => (on(channel) ? take(intervals * INTERVAL_WORDS) : 0));
     this.words = Math.ceil(words / LINE_WORDS) * LINE_WORDS;
     this.bytesPerSlot = 4 * this.words;

@@ -124,7 +124,7 @@ export class Season {
    * Takes one reading: `given` is its working value less its anchor, mean and scale of the series on the same anchor, and its period in ms.
    *
    * @param t readings before it; @param missing readings that were due since the last one and did not come
-   * @param learning false in an event: the block is compared with the cycles before, and those to come are not compared with it
+   * @param learning false in an event: the ring keeps no block of it, so none is compared and none to come is compared with it
    */
   step(slot: number, t: number, missing: number, learning: boolean): void {
     this.finding.measured = this.finding.judged = false;
@@ -338,19 +338,20 @@ export class Season {
     finding.lack = held % LACK_EVERY === 0 ? this.#lack(cycle, daily) : -1;
   }
 
-  /** How much of a cycle's usual range the latest one lacks; a day of rest lacks nothing where there was one a week ago. */
+  /** How much of a cycle's usual range the latest one lacks, -1 where a gap or an event hides it; a day of rest lacks nothing where there was one a week ago. */
   #lack(cycle: number, daily: boolean): number {
     const s = this.#s;
     const at = this.#at;
     const blocks = this.#ints[at + BLOCKS];
     const span = Math.round(RANGE_CYCLES * cycle);
     const range = this.arena.kernel.range_before(this.#address, blocks, span);
+    if (range < 0) return -1;
     const usual = s[at + RANGE];
     s[at + RANGE] = usual === 0 ? range : usual + (range - usual) / cycle;
     let due = usual;
     if (daily && range < 0.8 * usual && this.#known() > 8.5 * cycle) {
       const weekAgo = this.arena.kernel.range_before(this.#address, blocks - Math.round(7 * cycle), span);
-      if (weekAgo < usual) due = weekAgo;
+      if (weekAgo >= 0 && weekAgo < usual) due = weekAgo;
     }
     return range < due ? (due - range) / usual : 0;
   }

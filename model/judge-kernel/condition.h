@@ -76,8 +76,8 @@ static int is_off(const Condition *c, double scale) {
   return level > OFF_SIGMAS || level < -OFF_SIGMAS || rough > OFF_SIGMAS || rough < -OFF_SIGMAS;
 }
 
-// Takes one reading; returns ENDED, OPEN, LASTING as they hold after it. `still`: something else holds the event open.
-static int condition_step(Condition *c, double v, double scale, double square, int still) {
+// Takes one reading; returns ENDED, OPEN, LASTING as they hold after it. `still`: something else holds the event open; `limit`: it is a limit that a person set.
+static int condition_step(Condition *c, double v, double scale, double square, int still, int limit) {
   const int open = c->open == 1, n = c->readings;
   if (n == 0) c->level = c->level_mean = c->drift_from = (float)v;
   take(c, v, scale, square, n);
@@ -90,8 +90,8 @@ static int condition_step(Condition *c, double v, double scale, double square, i
   const int lasting = c->lasting >= LASTING_READINGS ? LASTING : 0;
   c->since++;
   c->calm = off || still ? 0 : c->calm + 1;
-  // What a series did for an hour does not make an event of all that it does the day after.
-  const int outgrown = n < YOUNG_READINGS && c->since > YOUNG_TIMES * n;
+  // What a series did for an hour does not make an event of all that it does the day after. A limit is none of what it did.
+  const int outgrown = !limit && n < YOUNG_READINGS && c->since > YOUNG_TIMES * n;
   if (outgrown) c->relearn = RELEARN_READINGS;
   if (c->calm < CALM_READINGS && !outgrown) return OPEN | lasting;
   c->open = 0;

@@ -94,7 +94,7 @@ static void take_in(Box *box, Interval *all, int K, double v, double theta, int 
 
 // ---- doubt ---------------------------------------------------------------------------------------------------------
 
-// A value that is unlike all before is doubted: it is normal when it comes again, later than in the same excursion. Until then what is like it is said once, as if it
+// A value that is unlike all before is doubted: it is normal when it comes again, later than CLUSTER_READINGS after that or after an event. Until then what is like it is said once, as if it
 // were known, but an event stays open while readings are like it, and it takes only half of its distance into the running range, which novelty is measured in.
 #define DOUBT_REACH 0.3  // ranges to which a doubtful interval may be stretched
 #define DOUBT_RANGE 0.5
@@ -140,10 +140,10 @@ static void doubt(Box *box, Interval *all, int K, double v, double theta, double
 // It was doubted, and comes again.
 static void doubt_less(Box *box, Interval *all, int at, double v, int t) {
   Interval *one = &all[at];
-  const int same_excursion = t - one->used <= CLUSTER_READINGS;
-  one->used = t;
   stretch(one, v);
-  if (same_excursion) return;
+  // `used` stays, or a level that no event was opened for would be doubted for as long as it lasts.
+  if (t - one->used <= CLUSTER_READINGS) return;
+  one->used = t;
   box->doubtful &= ~(1 << at);
   if (one->low < box->low) box->low = one->low;
   if (one->high > box->high) box->high = one->high;

@@ -107,7 +107,7 @@ static void judge_forecasts(const Params *p, Record *r, Row *row, const Expected
     row->square = e1 * e1;
     if (p->box[E1]) judge_error(p, r, row, E1, e1, 0, expected);
   }
-  if (p->horizon == 0 || mute != 0 || t < HORIZON) return;
+  if (p->box[E32] == 0 || mute != 0 || t < HORIZON) return;
   // The mean of the latest 32 values, v among them, less its forecast.
   const Past *past = (Past *)((float *)r + p->horizon) + t % HORIZON;
   const double miss = (r->horizon_sum + v - past->value) / HORIZON - past->forecast;
@@ -212,8 +212,8 @@ static void judge_shape(const Params *p, Record *r, Row *row, int channel, float
 
 static void judge_shapes(const Params *p, Record *r, Row *row, const Expected *expected) {
   const int t = row->t;
-  // Readings on both sides of a gap are no shape.
-  if (p->horizon == 0 || t <= SHAPE_READINGS || r->mute >= HORIZON - SHAPE_READINGS) return;
+  // Readings on both sides of a gap are no shape. Heights are in ranges of x.
+  if (p->horizon == 0 || p->box[X] == 0 || t <= SHAPE_READINGS || r->mute >= HORIZON - SHAPE_READINGS) return;
   if (p->on >> PEAK & 1) judge_shape(p, r, row, PEAK, r->peaks, peak_before(p, r, row->v, t), expected);
   if (p->on >> STEP & 1) judge_shape(p, r, row, STEP, r->steps, step_to(p, r, row->v, t), expected);
 }
@@ -241,11 +241,11 @@ static inline Expected expected_at(const Params *p, int t, double sum) {
   return (Expected){1 / (t + p->t1) + p->rate_floor, sum, 1 / (1 + p->size_settling / (t + 1))};
 }
 
-// The statistics of the series start anew; its condition goes on.
+// The statistics of the series start anew: it is a counter, or is none. What was normal is none of the new values, so an event that is open ends (it has outgrown it).
 static void forget(const Params *p, Record *r) {
-  const Condition kept = r->condition;
+  const int open = r->condition.open;
   for (int i = 0; i < p->stride; i++) ((int *)r)[i] = 0;
-  r->condition = kept;
+  r->condition.open = open;
 }
 
 // Everything up to what is judged elsewhere (the season). arena: [slots][stride] floats.
@@ -313,7 +313,7 @@ int settle(const Params *p, float *arena, Row *rows, int n) {
     if (row->given & REST) r->peak = (float)(r->peak * (1 - p->repeat_decay));
     // Neither does an event end while values are unlike the normal, but where the series wanders there is none to return to.
     const int still = row->given & STILL || (row->said & (OUTSIDE | WANDERS)) == OUTSIDE;
-    const int said = condition_step(&r->condition, row->v, row->scale, row->square, still);
+    const int said = condition_step(&r->condition, row->v, row->scale, row->square, still, row->given & LIMIT);
     row->said |= said;
     // The long forecasts made in the event spoke of it: against what came back they say nothing. Those of one reading ahead do.
     if ((said & ENDED) && r->mute < HORIZON - 1) r->mute = HORIZON - 1;

@@ -20,7 +20,7 @@ typedef struct {
   int intervals;    // K
   int calibration;  // [channels] Calibration
   int hours;        // [24]
-  int horizon;      // [32][2], 0 where it is off
+  int horizon;      // [32][2], 0 where none of e32, peak, step is on
   int on;           // a bit a channel
   int box[BOXES];   // [K] Interval of x, e1, e32, tod; 0 where it is off
 } Params;
@@ -97,7 +97,7 @@ typedef struct {
   int unused;
 } Row;
 
-enum { LEARNING = 1, FRESH = 2, STILL = 4, REST = 8 };                                          // given
+enum { LEARNING = 1, FRESH = 2, STILL = 4, REST = 8, LIMIT = 16 };                              // given
 enum { ABOVE = 1, EXTREME = 2, STANDS = 4, WANDERS = 8, OPEN = 16, ENDED = 32, LASTING = 64, OUTSIDE = 128 };  // said
 
 #define CLUSTER_READINGS 40  // novel readings within so many of each other are of one event

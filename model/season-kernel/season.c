@@ -75,26 +75,26 @@ static int rounded(double x) {
   return (int)(up - 0.5 > x ? up - 1 : up);
 }
 
-// Takes the codes from..to into a range; 0 where one of them is not known.
+// Takes the codes from..to into a range; returns how many of them are not known.
 static inline int span(const Code *ring, int from, int to, int *low, int *high) {
-  int complete = 1;
+  int unknown = 0;
   for (int i = from; i <= to; i++) {
     const int code = ring[i & MASK];
     if (code == UNKNOWN) {
-      complete = 0;
+      unknown++;
       continue;
     }
     if (code > *high) *high = code;
     if (code < *low) *low = code;
   }
-  return complete;
+  return unknown;
 }
 
-// Greatest less least of the `count` codes before block `end`.
+// Greatest less least of the `count` codes before block `end`; -1 where more than an eighth of them is not known, which may hide what the range is of.
 __attribute__((export_name("range_before")))
 int range_before(const Code *ring, int end, int count) {
   int top = UNKNOWN, bottom = 127;
-  span(ring, end - count, end - 1, &bottom, &top);
+  if (span(ring, end - count, end - 1, &bottom, &top) > count >> 3) return -1;
   return top > bottom ? top - bottom : 0;
 }
 
@@ -111,7 +111,7 @@ double mismatch(const Code *ring, int blocks, int known, double cycle, int daily
     if (then - reach < blocks - known || (k == 7 && !daily)) break;
     int top = UNKNOWN, bottom = 127;
     // Where an event began or ended, what is known is not all that was.
-    if (!span(ring, then - reach, then + reach, &bottom, &top)) continue;
+    if (span(ring, then - reach, then + reach, &bottom, &top) > 0) continue;
     if (top > high) high = top;
     if (bottom < low) low = bottom;
     if (top < least_high) least_high = top;
@@ -121,7 +121,7 @@ double mismatch(const Code *ring, int blocks, int known, double cycle, int daily
   const int code = ring[now & MASK];
   if (code == UNKNOWN) return 0;
   int top = code, bottom = code;
-  const int complete = span(ring, now - 2 * reach, blocks - 1, &bottom, &top);
+  const int complete = span(ring, now - 2 * reach, blocks - 1, &bottom, &top) == 0;
   int most = 0;
   if (code - high > most) most = code - high;
   if (low - code > most) most = low - code;

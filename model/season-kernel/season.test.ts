@@ -30,17 +30,17 @@ function correlation(blocks: number, known: number, lag: number, mean: number): 
   return squares > 0 ? (2 * products) / squares : 0;
 }
 
-/** The range of the codes `from` .. `to`, and whether all of them are known. */
-function rangeOf(from: number, to: number): { top: number; bottom: number; complete: boolean } {
+/** The range of the codes `from` .. `to`, and how many of them are not known. */
+function rangeOf(from: number, to: number): { top: number; bottom: number; unknown: number } {
   const all = Array.from({ length: to - from + 1 }, (_, i) => codes[(from + i) & MASK]);
   const known = all.filter((code) => code !== UNKNOWN);
-  return { top: Math.max(UNKNOWN, ...known), bottom: Math.min(127, ...known), complete: known.length === all.length };
+  return { top: Math.max(UNKNOWN, ...known), bottom: Math.min(127, ...known), unknown: all.length - known.length };
 }
 
-/** Greatest less least of the `span` codes before block `end`. */
+/** Greatest less least of the `span` codes before block `end`; -1 where more than an eighth of them is not known. */
 function rangeBefore(end: number, span: number): number {
-  const { top, bottom } = rangeOf(end - span, end - 1);
-  return Math.max(0, top - bottom);
+  const { top, bottom, unknown } = rangeOf(end - span, end - 1);
+  return unknown > Math.floor(span / 8) ? -1 : Math.max(0, top - bottom);
 }
 
 function mismatch(blocks: number, known: number, cycle: number, daily: boolean): number {
@@ -51,14 +51,14 @@ function mismatch(blocks: number, known: number, cycle: number, daily: boolean):
     const then = now - Math.round(k * cycle);
     if (then - reach < blocks - known) break;
     const range = rangeOf(then - reach, then + reach);
-    if (range.complete) before.push(range);
+    if (range.unknown === 0) before.push(range);
   }
   if (before.length === 0) return -1;
   const code = codes[now & MASK];
   if (code === UNKNOWN) return 0;
   const beyond = Math.max(0, code - Math.max(...before.map(({ top }) => top)), Math.min(...before.map(({ bottom }) => bottom)) - code);
   const around = rangeOf(now - 2 * reach, blocks - 1);
-  if (!around.complete) return beyond;
+  if (around.unknown > 0) return beyond;
   return Math.max(beyond, Math.min(...before.map(({ top }) => top)) - around.top, around.bottom - Math.max(...before.map(({ bottom }) => bottom)));
 }
 
