@@ -49,7 +49,7 @@ export class Conditions {
   }
 
   #wanders(at: number): boolean {
-    return 9 * this.records.floats[at + DRIFT] > this.records.floats[at + LEVEL_VARIANCE];
+    return 36 * this.records.floats[at + DRIFT] > this.records.floats[at + LEVEL_VARIANCE];
   }
 
   #at(slot: number): number {

@@ -91,6 +91,21 @@ describe('what is no anomaly', () => {
     expect([...bench.events.values()]).toMatchObject([{ kind: 'limit', state: 'resolved' }]);
   });
 
+  it('a level that wanders without an end: no event of it stays open', () => {
+    let open = 0;
+    let left = 0;
+    for (let seed = 0; seed < 6; seed++) {
+      const bench = new Bench();
+      const draw = noise(900 + seed);
+      let level = 0;
+      for (let t = 0; t < 5000; t++) bench.feed({ level: level += draw() });
+      open += bench.inEvent.filter(Boolean).length;
+      left += bench.inEvent[4999] ? 1 : 0;
+    }
+    expect(open / 30_000).toBeLessThan(0.2);
+    expect(left).toBeLessThanOrEqual(1);
+  });
+
   it('the first readings of a clean series: two alarms in 500 at most, in the median', () => {
     const alarms = Array.from({ length: 15 }, (_, k) => {
       const bench = new Bench();

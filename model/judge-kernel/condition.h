@@ -30,7 +30,8 @@ static double roughness_off(const Condition *c) { return deviations(ln(c->square
 #define MOST_SQUARE 1000  // times the usual, so that one huge error does not fill it for long
 #define HELD_SIGMAS 3.0
 
-static int wanders(const Condition *c) { return 9 * (double)c->drift > c->level_variance; }
+// Of a random walk the normal moves by a quarter of its deviation in 256 readings, of what has a level to return to far less.
+static int wanders(const Condition *c) { return 36 * (double)c->drift > c->level_variance; }
 
 // Updates the fast level and roughness.
 static void take(Condition *c, double v, double scale, double square, int n) {
