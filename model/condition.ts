@@ -1,15 +1,12 @@
-import { CONDITION, type Records } from './records.js';
+import { CONDITION, RELEARN_READINGS, type Records } from './records.js';
 
 // Words of a series' condition (judge-kernel/record.h, Condition, has all of them).
 const OPEN = 0; // int: 1 while its state is abnormal
 const SINCE = 1; // int: readings since it opened
 const CALM = 2; // int: readings in a row that look normal
-const LEVEL_VARIANCE = 5; // of the normal level
 const RELEARN = 10; // int: readings for which the normal is learned fast, after it was accepted
-const DRIFT = 11; // slow EW of the squared move of the normal level in 256 readings
 const LASTING = 13; // int: readings in a row that were off the normal in level or roughness
-
-const RELEARN_READINGS = 120;
+const WANDERS = 15; // int: 1 where it has no level to return to
 
 /**
  * Is a series that raised an alarm back to normal? The normal is what its level and its roughness were when the event opened; it
@@ -30,7 +27,7 @@ export class Conditions {
     const { ints } = this.records;
     const at = this.#at(slot);
     if (ints[at + RELEARN] > 0) return 20;
-    return ints[at + OPEN] === 1 && !this.#wanders(at) ? 0 : 1;
+    return ints[at + OPEN] === 1 && ints[at + WANDERS] === 0 ? 0 : 1;
   }
 
   open(slot: number): void {
@@ -46,10 +43,6 @@ export class Conditions {
     const at = this.#at(slot);
     ints[at + OPEN] = ints[at + LASTING] = 0;
     if (accept) ints[at + RELEARN] = RELEARN_READINGS;
-  }
-
-  #wanders(at: number): boolean {
-    return 36 * this.records.floats[at + DRIFT] > this.records.floats[at + LEVEL_VARIANCE];
   }
 
   #at(slot: number): number {

@@ -1,7 +1,7 @@
 import { GruardError, messageOf } from '../core/errors.js';
 import type { StatePart } from '../core/state.js';
 import { KERNEL_WASM_BASE64 } from './judge-kernel/module.js';
-import { MOST_PAGES, openKernel, type WasmMemory } from './kernel/webassembly.js';
+import { MOST_PAGES, openKernel, PAGE_BYTES, type WasmMemory } from './kernel/webassembly.js';
 import { CHANNELS, type Channel, type Tuning } from './tuning.js';
 
 /** Rows that are judged together: their records stay in the cache from one pass to the next. */
@@ -15,6 +15,8 @@ export const USUAL = 13; // [2] mean mismatch of the season, mean lack of its sp
 const FRONT_WORDS = 24;
 const BOXES = 4;
 const BOX_WORDS = 9;
+/** Readings for which the normal of a series is learned fast, after it was accepted or given up. */
+export const RELEARN_READINGS = 120;
 /** Where the condition of the series begins (condition.ts). */
 export const CONDITION = FRONT_WORDS + BOXES * BOX_WORDS;
 const CONDITION_WORDS = 16;
@@ -52,7 +54,6 @@ export const SAID = { ABOVE: 1, EXTREME: 2, STANDS: 4, WANDERS: 8, OPEN: 16, END
 export const SILENT = -100;
 
 const MOST_CHANNELS = 16;
-const PAGE_BYTES = 65536;
 
 interface KernelExports {
   look(params: number, arena: number, rows: number, n: number): void;
@@ -71,7 +72,7 @@ interface KernelExports {
  */
 export class Records implements StatePart {
   readonly name = 'judge';
-  readonly version = 4;
+  readonly version = 5;
   readonly per = 'series';
   readonly words: number;
   readonly bytesPerSlot: number;
@@ -110,7 +111,7 @@ export class Records implements StatePart {
       tuning.doubtFrom, tuning.levelOff, tuning.roughOff, tuning.runWeight,
       ...Array.from({ length: MOST_CHANNELS }, (_, i) => (i < CHANNELS.length ? tuning.prior[CHANNELS[i]] : { a: 0, b: 0, offset: 0 })).flatMap(({ a, b, offset }) => [a, b, offset]),
     ];
-    const whole = [this.words, intervals, CALIBRATION, HOURS, horizon, CHANNELS.reduce((bits, name, k) => bits | (on(name) ? 1 << k : 0), 0), ...boxes];
+    const whole = [this.words, intervals, CALIBRATION, HOURS, horizon, CHANNELS.reduce((bits, name, k) => bits | (on(name) ? 1 << k : 0), 0), RELEARN_READINGS, ...boxes];
     this.#rowsAt = aligned(this.params + 8 * real.length + 4 * whole.length);
     this.arena = aligned(this.#rowsAt + 8 * CHUNK_ROWS * ROW_WORDS);
     this.#grow(this.arena);

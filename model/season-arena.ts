@@ -1,9 +1,7 @@
 import { GruardError, messageOf } from '../core/errors.js';
 import { Arena, PAGE_SLOTS } from './arena.js';
-import { openKernel, type WasmMemory } from './kernel/webassembly.js';
+import { openKernel, PAGE_BYTES, type WasmMemory } from './kernel/webassembly.js';
 import { KERNEL_WASM_BASE64 } from './season-kernel/module.js';
-
-const PAGE_BYTES = 65536;
 
 /** season-kernel/season.c; `ring` is an address. */
 export interface SeasonKernel {

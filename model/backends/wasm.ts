@@ -2,12 +2,11 @@ import { GruardError, messageOf } from '../../core/errors.js';
 import { bandCalibration, OUTPUTS, QUANTILES } from '../forecast.js';
 import { KERNEL_WASM_BASE64 } from '../kernel/module.js';
 import { buildProgram, PAGE_SLOTS, type Program } from '../kernel/program.js';
-import { MOST_PAGES, openKernel, type WasmMemory } from '../kernel/webassembly.js';
+import { MOST_PAGES, openKernel, PAGE_BYTES, type WasmMemory } from '../kernel/webassembly.js';
 import { stateSize, type Network } from '../network.js';
 import { FEATURES, LentNormaliser, SERIES_BYTES } from '../normaliser.js';
 import { checkSlot, checkSlots, checkStates, checkStep, type Backend, type Fused } from './backend.js';
 
-const PAGE_BYTES = 65536;
 /** Rows of the staging area; a larger batch is stepped in pieces. */
 const STAGED_ROWS = 8192;
 /** Numbers of a forecast: yhat and its band, three locations, three spreads. */

@@ -15,6 +15,7 @@ static inline void offer(const Params *p, Row *row, int channel, double odds, in
 }
 
 #define FURTHER 2.0
+#define NOVELTY_UNIT 0.02
 
 // What clean series show at the age of the present reading on a channel whose prior has a = 1.
 typedef struct {
@@ -53,8 +54,20 @@ static double surprise(const Params *p, Calibration *c, const Prior *prior, doub
   return odds;
 }
 
+// The size of novelty, in running ranges of its channel.
+static double novelty_size(double novelty, const Expected *expected) { return ln(1 + novelty / NOVELTY_UNIT) * expected->size_unit; }
+
 static inline Calibration *calibration_of(const Params *p, Record *r, int channel) {
   return (Calibration *)((float *)r + p->calibration) + channel;
+}
+
+// An event of size h on a channel: it is learned, and offered with its log odds, which it returns, and `more`.
+static double report(const Params *p, Record *r, Row *row, int channel, double h, double more, int said, const Expected *expected) {
+  Calibration *c = calibration_of(p, r, channel);
+  const int unseen = said & EXTREME ? row->t : row->t - c->latest;
+  const double odds = surprise(p, c, &p->prior[channel], h, row->t, expected);
+  offer(p, row, channel, odds + more, said, unseen);
+  return odds;
 }
 
 // What is judged by how far it is beyond what is usual: only what goes further than it last did is new. While the excursion lasts that is kept, then forgotten.
@@ -66,6 +79,5 @@ static void judge_excess(const Params *p, Record *r, Row *row, int channel, doub
   }
   if (excess < FURTHER * c->excess) return;
   c->excess = (float)excess;
-  const int unseen = row->t - c->latest;
-  offer(p, row, channel, surprise(p, c, &p->prior[channel], ln(excess), row->t, expected), said, unseen);
+  report(p, r, row, channel, ln(excess), 0, said, expected);
 }

@@ -23,24 +23,19 @@ static double roughness_off(const Condition *c) { return deviations(ln(c->square
 #define CALM_READINGS 6
 #define YOUNG_READINGS 300  // a normal known from fewer is given up for what has lasted three times as long
 #define YOUNG_TIMES 3
-#define RELEARN_READINGS 120  // as model/condition.ts has it
 #define DRIFT_READINGS 256
+#define WANDERING 36  // of a random walk the normal moves by a quarter of its deviation in DRIFT_READINGS, of what has a level to return to far less
 #define LASTING_READINGS 12  // readings in a row off the normal that make a lasting state of what began with one reading
 
 #define MOST_SQUARE 1000  // times the usual, so that one huge error does not fill it for long
 #define HELD_SIGMAS 3.0
 
-// Of a random walk the normal moves by a quarter of its deviation in 256 readings, of what has a level to return to far less.
-static int wanders(const Condition *c) { return 36 * (double)c->drift > c->level_variance; }
-
 // Updates the fast level and roughness.
 static void take(Condition *c, double v, double scale, double square, int n) {
   const double mean = c->level_mean;
   // A held-back normal is far from an accepted new one: the reach grows with the distance already covered.
-  const double distance = c->level - mean;
-  const double limit = 5 * scale + 2 * (distance < 0 ? -distance : distance);
-  const double held = v > mean + limit ? mean + limit : v < mean - limit ? mean - limit : v;
-  c->level = (float)(c->level + LEVEL_RATE * (held - c->level));
+  const double limit = 5 * scale + 2 * size_of(c->level - mean);
+  c->level = (float)(c->level + LEVEL_RATE * (within(v, mean - limit, mean + limit) - c->level));
   const double most = n < 32 ? square : c->square_limit;
   const double rate = n < 16 ? 1.0 / (n + 1) : SQUARE_RATE;
   c->square = (float)(c->square + rate * ((square < most ? square : most) - c->square));
@@ -59,26 +54,27 @@ static void learn(Condition *c, int n, int fast) {
   // The roughness changes slowly: every fourth reading tells enough of it.
   if ((n & 3) == 0) {
     const double four = 4 * learned;
-    const double rough = ln(c->square + 1e-6), far = n < KNOWN_READINGS || fast ? 0 : HELD_SIGMAS * root(c->rough_variance);
-    const double low = c->rough_mean - far, high = c->rough_mean + far;
-    learn_into(&c->rough_mean, &c->rough_variance, far == 0 || (rough >= low && rough <= high) ? rough : rough < low ? low : high, four < 1 ? four : 1);
+    const double rough = ln(c->square + 1e-6), mean = c->rough_mean, far = HELD_SIGMAS * root(c->rough_variance);
+    const int holds = n >= KNOWN_READINGS && !fast && far > 0;
+    learn_into(&c->rough_mean, &c->rough_variance, holds ? within(rough, mean - far, mean + far) : rough, four < 1 ? four : 1);
     c->square_limit = (float)(MOST_SQUARE * exp_of(c->rough_mean));
   }
   c->readings = n + 1;
-  if ((n + 1) % DRIFT_READINGS != 0) return;
-  const double moved = (double)c->level_mean - c->drift_from;
-  c->drift_from = c->level_mean;
-  if (n + 1 > DRIFT_READINGS) c->drift = (float)(c->drift + 0.25 * (moved * moved - c->drift));
+  if ((n + 1) % DRIFT_READINGS == 0) {
+    const double moved = (double)c->level_mean - c->drift_from;
+    c->drift_from = c->level_mean;
+    if (n + 1 > DRIFT_READINGS) c->drift = (float)(c->drift + 0.25 * (moved * moved - c->drift));
+  }
+  c->wanders = WANDERING * (double)c->drift > c->level_variance;
 }
 
 // Whether the fast level or the fast roughness is off the normal.
 static int is_off(const Condition *c, double scale) {
-  const double level = deviations(c->level, c->level_mean, c->level_variance, LEVEL_FLOOR * scale), rough = roughness_off(c);
-  return level > OFF_SIGMAS || level < -OFF_SIGMAS || rough > OFF_SIGMAS || rough < -OFF_SIGMAS;
+  return size_of(level_off(c, scale)) > OFF_SIGMAS || size_of(roughness_off(c)) > OFF_SIGMAS;
 }
 
 // Takes one reading; returns ENDED, OPEN, LASTING as they hold after it. `still`: something else holds the event open; `limit`: it is a limit that a person set.
-static int condition_step(Condition *c, double v, double scale, double square, int still, int limit) {
+static int condition_step(const Params *p, Condition *c, double v, double scale, double square, int still, int limit) {
   const int open = c->open == 1, n = c->readings;
   if (n == 0) c->level = c->level_mean = c->drift_from = (float)v;
   take(c, v, scale, square, n);
@@ -86,14 +82,14 @@ static int condition_step(Condition *c, double v, double scale, double square, i
   c->lasting = off ? c->lasting + 1 : 0;
   const int relearn = c->relearn;
   if (relearn > 0) c->relearn = relearn - 1;
-  if (!open || relearn > 0 || wanders(c)) learn(c, n, relearn > 0);
+  if (!open || relearn > 0 || c->wanders) learn(c, n, relearn > 0);
   if (!open) return 0;
   const int lasting = c->lasting >= LASTING_READINGS ? LASTING : 0;
   c->since++;
   c->calm = off || still ? 0 : c->calm + 1;
   // What a series did for an hour does not make an event of all that it does the day after. A limit is none of what it did.
   const int outgrown = !limit && n < YOUNG_READINGS && c->since > YOUNG_TIMES * n;
-  if (outgrown) c->relearn = RELEARN_READINGS;
+  if (outgrown) c->relearn = p->relearn;
   if (c->calm < CALM_READINGS && !outgrown) return OPEN | lasting;
   c->open = 0;
   return ENDED | lasting;

@@ -10,7 +10,6 @@
 // ---- values and errors ---------------------------------------------------------------------------------------------
 
 #define PEAK_DECAY 0.97530991202833262  // e^(-1/40)
-#define NOVELTY_UNIT 0.02
 
 // How far noise alone carries a value of this channel, in its unit.
 static double noise(const Params *p, const Row *row, int channel) {
@@ -34,17 +33,14 @@ static void judge_error(const Params *p, Record *r, Row *row, int channel, doubl
   box->peak = (float)(beyond > decayed ? beyond : decayed);
   // It repeats the last one.
   if (!(beyond > 0) || beyond <= 1.5 * peak) return;
-  Calibration *c = calibration_of(p, r, channel);
-  const int unseen = t - c->latest;
-  const double odds = surprise(p, c, &p->prior[channel], ln(1 + beyond / NOVELTY_UNIT) * expected->size_unit, t, expected);
-  if (odds > SILENT) offer(p, row, channel, odds + context, v > 0 ? ABOVE : 0, unseen);
+  report(p, r, row, channel, novelty_size(beyond, expected), context, v > 0 ? ABOVE : 0, expected);
 }
 
 #define MOST_CONTEXT 3.0
 
 // ln(1 + deviations), bounded: what the state of a series adds to the odds of what is found in it. Its weight of 1 is what a logistic fit gives.
 static double context(double off) {
-  const double adds = ln(1 + (off < 0 ? -off : off));
+  const double adds = ln(1 + size_of(off));
   return adds < MOST_CONTEXT ? adds : MOST_CONTEXT;
 }
 
@@ -77,10 +73,7 @@ static void judge_value(const Params *p, Record *r, Row *row, const Expected *ex
   if (beyond > decayed) box->peak = (float)beyond;
   double odds = SILENT;
   if (beyond > 0 && beyond > 1.5 * peak) {
-    Calibration *c = calibration_of(p, r, X);
-    const int unseen = said & EXTREME ? t : t - c->latest;
-    odds = surprise(p, c, &p->prior[X], ln(1 + beyond / NOVELTY_UNIT) * expected->size_unit, t, expected);
-    if (odds > SILENT) offer(p, row, X, odds + context(level_off(&r->condition, row->scale)), said, unseen);
+    odds = report(p, r, row, X, novelty_size(beyond, expected), context(level_off(&r->condition, row->scale)), said, expected);
   }
   if (!learns) {
     if (like.at >= 0) all[like.at].used = t;
@@ -161,11 +154,9 @@ static void judge_run(const Params *p, Record *r, Row *row, const Expected *expe
   // A sensor that hardly ever repeats a value does not do so six times by chance.
   const double share = 10 * (double)r->repeats + 0.01;
   const double rarity = share < 1 ? -ln(share) : 0;
-  Calibration *c = calibration_of(p, r, STUCK);
-  const int unseen = t - c->latest;
   // Where only a long run is longer than ever, standing still is what the series does.
   const double usual = p->run_weight * (ln(1 + ln(1.0 + run)) - LN_LN_SHORT_RUN);
-  offer(p, row, STUCK, rarity - usual + surprise(p, c, &p->prior[STUCK], beyond, t, expected), 0, unseen);
+  report(p, r, row, STUCK, beyond, rarity - usual, 0, expected);
 }
 
 #define SLOW_RATE (1.0 / 32)
@@ -174,21 +165,21 @@ static void judge_run(const Params *p, Record *r, Row *row, const Expected *expe
 #define SLOW_SIGMAS 4.0
 #define MOST_LEVEL 8.0
 #define USUAL_READINGS 2000
-#define FORGOTTEN (1.0/400)
+#define FORGOTTEN (1.0 / 400)  // of an excursion, at each reading that is none
 
 // The level of the latest 32 readings against what it usually is. What is far off is learned no faster than what is not.
 static void judge_level(const Params *p, Record *r, Row *row, const Expected *expected) {
   const int t = row->t;
   if (t < 8) r->slow = r->slow_mean = (float)row->v;
   const double step = row->v - r->slow, longest = LONGEST_STEP * row->scale;
-  r->slow = (float)(r->slow + SLOW_RATE * (step > longest ? longest : step < -longest ? -longest : step));
+  r->slow = (float)(r->slow + SLOW_RATE * within(step, -longest, longest));
   const double off = (double)r->slow - r->slow_mean, far = deviations(r->slow, r->slow_mean, r->slow_variance, SLOW_FLOOR * row->scale);
   const double most = t > 20 ? SLOW_SIGMAS * root(r->slow_variance) + 1e-9 : VALUE_LIMIT;
-  const double held = off > most ? most : off < -most ? -most : off, rate = 1.0 / (t < USUAL_READINGS ? t + 1 : USUAL_READINGS);
+  const double held = within(off, -most, most), rate = 1.0 / (t < USUAL_READINGS ? t + 1 : USUAL_READINGS);
   r->slow_mean = (float)(r->slow_mean + rate * held);
   r->slow_variance = (float)((1 - rate) * (r->slow_variance + rate * held * held));
   if ((p->on >> LEVEL & 1) == 0 || row->said & WANDERS || r->condition.readings < KNOWN_READINGS) return;
-  const double excess = (far < 0 ? -far : far) / p->level_off;
+  const double excess = size_of(far) / p->level_off;
   judge_excess(p, r, row, LEVEL, excess < MOST_LEVEL ? excess : MOST_LEVEL, FORGOTTEN, far > 0 ? ABOVE : 0, expected);
 }
 
@@ -196,7 +187,7 @@ static void judge_level(const Params *p, Record *r, Row *row, const Expected *ex
 static void judge_roughness(const Params *p, Record *r, Row *row, const Expected *expected) {
   if ((p->on >> ROUGH & 1) == 0 || r->condition.readings < KNOWN_READINGS) return;
   const double far = roughness_off(&r->condition);
-  judge_excess(p, r, row, ROUGH, (far < 0 ? -far : far) / p->rough_off, FORGOTTEN, far > 0 ? ABOVE : 0, expected);
+  judge_excess(p, r, row, ROUGH, size_of(far) / p->rough_off, FORGOTTEN, far > 0 ? ABOVE : 0, expected);
 }
 
 static void judge_shape(const Params *p, Record *r, Row *row, int channel, float records[2], Shape shape, const Expected *expected) {
@@ -204,10 +195,7 @@ static void judge_shape(const Params *p, Record *r, Row *row, int channel, float
   if (!(higher > 0) || row->t < p->count_from) return;
   const double beyond = higher - noise(p, row, X);
   if (!(beyond > 0)) return;
-  Calibration *c = calibration_of(p, r, channel);
-  const int unseen = row->t - c->latest;
-  const double h = ln(1 + in_ranges(&r->box[X], beyond) / NOVELTY_UNIT) * expected->size_unit;
-  offer(p, row, channel, surprise(p, c, &p->prior[channel], h, row->t, expected), shape.up ? ABOVE : 0, unseen);
+  report(p, r, row, channel, novelty_size(in_ranges(&r->box[X], beyond), expected), 0, shape.up ? ABOVE : 0, expected);
 }
 
 static void judge_shapes(const Params *p, Record *r, Row *row, const Expected *expected) {
@@ -256,13 +244,12 @@ void look(const Params *p, float *arena, Row *rows, int n) {
     if (row->given & FRESH) forget(p, r);
     const int t = row->t = r->t;
     if (t == 0) r->anchor = row->u;
-    const double off = row->u - r->anchor;
-    row->v = off > VALUE_LIMIT ? VALUE_LIMIT : off < -VALUE_LIMIT ? -VALUE_LIMIT : off;
+    row->v = within(row->u - r->anchor, -VALUE_LIMIT, VALUE_LIMIT);
     row->odds = SILENT;
     row->support = row->square = 0;
     row->channel = X;
     row->unseen = row->run = 0;
-    row->said = wanders(&r->condition) ? WANDERS : 0;
+    row->said = r->condition.wanders ? WANDERS : 0;
     const Expected expected = expected_at(p, t, r->rate);
     row->rate_sum = expected.sum;
     r->rate = (float)(expected.sum * (1 - p->forget) + expected.now);
@@ -313,7 +300,7 @@ int settle(const Params *p, float *arena, Row *rows, int n) {
     if (row->given & REST) r->peak = (float)(r->peak * (1 - p->repeat_decay));
     // Neither does an event end while values are unlike the normal, but where the series wanders there is none to return to.
     const int still = row->given & STILL || (row->said & (OUTSIDE | WANDERS)) == OUTSIDE;
-    const int said = condition_step(&r->condition, row->v, row->scale, row->square, still, row->given & LIMIT);
+    const int said = condition_step(p, &r->condition, row->v, row->scale, row->square, still, row->given & LIMIT);
     row->said |= said;
     // The long forecasts made in the event spoke of it: against what came back they say nothing. Those of one reading ahead do.
     if ((said & ENDED) && r->mute < HORIZON - 1) r->mute = HORIZON - 1;

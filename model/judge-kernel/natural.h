@@ -11,6 +11,8 @@ typedef unsigned long long u64;
 static inline u64 bits_of(double x) { u64 b; __builtin_memcpy(&b, &x, 8); return b; }
 static inline double from_bits(u64 b) { double x; __builtin_memcpy(&x, &b, 8); return x; }
 static inline double root(double x) { return __builtin_sqrt(x); }
+static inline double size_of(double x) { return __builtin_fabs(x); }
+static inline double within(double x, double low, double high) { return x > high ? high : x < low ? low : x; }
 
 #define LN2_HIGH 6.93147180369123816490e-01
 #define LN2_LOW 1.90821492927058770002e-10

@@ -22,6 +22,7 @@ typedef struct {
   int hours;        // [24]
   int horizon;      // [32][2], 0 where none of e32, peak, step is on
   int on;           // a bit a channel
+  int relearn;      // readings for which a normal is learned fast that has become another
   int box[BOXES];   // [K] Interval of x, e1, e32, tod; 0 where it is off
 } Params;
 
@@ -56,7 +57,7 @@ typedef struct {
   float drift, drift_from;
   int lasting;
   float square_limit;
-  int unused;
+  int wanders;  // it has no level to return to
 } Condition;
 
 // The front of a record; the rest is where Params says.

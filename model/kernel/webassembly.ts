@@ -18,7 +18,8 @@ interface WasmApi {
 
 export const wasmApi = (globalThis as unknown as { WebAssembly: WasmApi }).WebAssembly;
 
-/** The most that a memory can have, of 64 KiB each. */
+export const PAGE_BYTES = 65536;
+/** The most that a memory can have. */
 export const MOST_PAGES = 65536;
 
 /** By their source: a kernel is compiled once a process. */
