@@ -1,12 +1,12 @@
-import { open, rm } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config/schema.js';
-import { GruardError, messageOf } from '../core/errors.js';
+import { GruardError } from '../core/errors.js';
 import type { ExportQuery } from '../core/service.js';
 import { exportReadings } from '../store/export.js';
 import { lockDataDir } from '../store/lock.js';
 import { migrate } from '../store/migrate.js';
-import { placeFile, refuseExisting } from '../store/place-file.js';
+import { writeWhole } from '../store/place-file.js';
 import { embeddedStoreOf, influxStoreOf } from '../wiring.js';
 import { download } from './client.js';
 import { configOf, type CommonOptions } from './options.js';
@@ -81,20 +81,13 @@ function lockedByServer(thrown: unknown): undefined {
 
 /** The file appears whole or not at all. */
 async function downloadReadings(config: Config, path: string, force: boolean, { format, device, metric, startMs, endMs }: ExportQuery): Promise<string> {
-  if (!force) await refuseExisting(path);
   const parameters = new URLSearchParams({ format });
   for (const [name, value] of Object.entries({ device, metric, start: startMs, end: endMs })) if (value !== undefined) parameters.set(name, String(value));
-  const temporary = `${path}.part`;
-  try {
+  return writeWhole(path, force, async (temporary) => {
     const file = await open(temporary, 'w');
     const headers = await download(config, `/v1/export?${parameters.toString()}`, file.createWriteStream()).finally(() => file.close().catch(() => undefined));
-    await placeFile(temporary, path, force);
     return String(headers['gruard-rows'] ?? 'all');
-  } catch (error) {
-    await rm(temporary, { force: true });
-    if (error instanceof GruardError) throw error;
-    throw new GruardError('FILE_UNREADABLE', `${path}: ${messageOf(error)}`, { cause: error });
-  }
+  });
 }
 
 function timeOf(text: string | undefined, option: string): number | undefined {

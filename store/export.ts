@@ -2,11 +2,10 @@ import { createWriteStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import type { DuckDBValue } from '@duckdb/node-api';
-import { GruardError, messageOf } from '../core/errors.js';
 import type { ExportQuery } from '../core/service.js';
 import { csvNameSql } from './csv.js';
 import { csvOfInflux, gathered } from './export-influx.js';
-import { placeFile, refuseExisting } from './place-file.js';
+import { writeWhole } from './place-file.js';
 import { EmbeddedStore } from './results/embedded.js';
 import type { InfluxStore } from './results/influx.js';
 
@@ -25,18 +24,9 @@ export interface ExportOptions extends ExportQuery {
  * Throws FILE_EXISTS where the file is there and `force` is not given, FILE_UNREADABLE where it cannot be written, STORE_*.
  */
 export async function exportReadings(store: EmbeddedStore | InfluxStore, options: ExportOptions): Promise<number> {
-  const { path, force = false } = options;
-  if (!force) await refuseExisting(path);
-  const temporary = `${path}.part`;
-  try {
-    const rows = store instanceof EmbeddedStore ? await copyFromEmbedded(store, options, temporary) : await copyFromInflux(store, options, temporary);
-    await placeFile(temporary, path, force);
-    return rows;
-  } catch (error) {
-    await rm(temporary, { force: true });
-    if (error instanceof GruardError) throw error;
-    throw new GruardError('FILE_UNREADABLE', `${path}: ${messageOf(error).split('\n', 1)[0]}`, { cause: error });
-  }
+  return writeWhole(options.path, options.force ?? false, (temporary) => (
+    store instanceof EmbeddedStore ? copyFromEmbedded(store, options, temporary) : copyFromInflux(store, options, temporary)
+  ));
 }
 
 /** Returns the rows. What the signal breaks off leaves a part of the file behind. */
