@@ -7,7 +7,7 @@ import { drawTimes } from '../../model/train/generator/sampling.js';
 import type { BenchFamily, FamilyGroup } from './families.js';
 import { DEVELOPMENT_FAMILIES, HELD_BACK_FAMILIES } from './families.js';
 import type { Difficulty, Fault, FaultKind, Texture } from './faults.js';
-import { DIFFICULTIES, FAULT_KINDS, faultFrom, faultRows, injectFault, isVisible, textureOf } from './faults.js';
+import { DIFFICULTIES, FAULT_KINDS, MOST_AHEAD, MOST_CYCLE_READINGS, faultFrom, faultRows, injectFault, isVisible, textureOf } from './faults.js';
 
 /** A series of the benchmark, with the faults that were put into it (none in a clean one). */
 export interface FleetSeries {
@@ -37,8 +37,11 @@ export interface FleetOptions {
 const SPLIT_SEED = { development: 0x51ee7, held_back: 0xb1d5 };
 /** Rows around a fault that are free of other faults, so that each detection has one cause. */
 const CLEARANCE_ROWS = 120;
+const MOST_FAULTS = 6;
 /** Another place or kind is tried where a fault would not show (a cycle missed on a day off, a fall of what is 0 already). */
 const PLACE_ATTEMPTS = 5;
+/** Rows that are made behind a series' end: after a change of phase it goes on with what would have come later. */
+const SPARE_ROWS = MOST_FAULTS * Math.ceil(MOST_AHEAD * MOST_CYCLE_READINGS);
 /** Nothing is judged before: a detector may warm up. */
 export const JUDGED_FROM_ROW = 150;
 
@@ -83,20 +86,23 @@ export function buildFleet(options: FleetOptions = {}): FleetSeries[] {
     for (let k = 0; k < perFamily; k++) {
       const random = seededRandom(hash(`${source.name} ${k} ${SPLIT_SEED[split] + (options.seed ?? 0)}`));
       const readings = Math.round(logUniform(random, options.minReadings ?? 500, options.maxReadings ?? 16_000));
-      const made = source.make(random, readings);
-      const faults = options.faults === false ? [] : placeFaults(made.values, used, random);
-      fleet.push({ name: `${source.name}-${k}`, family: source.name, group: source.group, ...made, faults });
+      const { periodS, timestampMs, values } = source.make(random, readings + SPARE_ROWS);
+      const faults = options.faults === false ? [] : placeFaults(values, readings, used, random);
+      fleet.push({
+        name: `${source.name}-${k}`, family: source.name, group: source.group, periodS,
+        timestampMs: timestampMs.slice(0, readings), values: values.slice(0, readings), faults,
+      });
     }
   }
   return fleet;
 }
 
-/** Puts one fault into every stretch of the series, up to six, of the kinds that are the rarest in the fleet so far. */
-function placeFaults(values: Float64Array, used: Map<string, number>, random: Random): Fault[] {
-  const texture = textureOf(values);
-  const from = Math.max(JUDGED_FROM_ROW, Math.round(values.length * 0.1));
-  const count = Math.min(6, 1 + Math.floor(values.length / 1000));
-  const stretch = (values.length - from) / count;
+/** Puts one fault into every stretch of the series' first `rows`, up to six, of the kinds that are the rarest in the fleet so far. */
+function placeFaults(values: Float64Array, rows: number, used: Map<string, number>, random: Random): Fault[] {
+  const texture = textureOf(values.subarray(0, rows));
+  const from = Math.max(JUDGED_FROM_ROW, Math.round(rows * 0.1));
+  const count = Math.min(MOST_FAULTS, 1 + Math.floor(rows / 1000));
+  const stretch = (rows - from) / count;
   const faults: Fault[] = [];
   for (let k = 0; k < count; k++) {
     const low = Math.round(from + k * stretch);

@@ -42,7 +42,11 @@ const LENGTHS: Record<FaultKind, [number, number]> = {
   spike: [1, 3], shift: [50, 200], drift: [120, 400], stuck: [30, 150], burst: [20, 100], missed_cycle: [0, 0], phase: [0, 0], leak: [250, 800],
 };
 /** A cycle must be short enough to be known from some repetitions, and long enough to have a shape. */
-const CYCLE_READINGS: [number, number] = [8, 400];
+export const MOST_CYCLE_READINGS = 400;
+const LEAST_CYCLE_READINGS = 8;
+/** Cycles by which a change of phase goes ahead. */
+const AHEAD: Record<Difficulty, number> = { easy: 0.5, medium: 0.4, hard: 0.25 };
+export const MOST_AHEAD = AHEAD.easy;
 
 /** Rows that a fault of this kind needs, or 0 where this series cannot show it. */
 export function faultRows(kind: FaultKind, texture: Texture, difficulty: Difficulty, random: Random): number {
@@ -66,7 +70,10 @@ export function faultFrom(kind: FaultKind, texture: Texture): number {
   return kind === 'missed_cycle' || kind === 'phase' ? 150 + 4 * texture.cycle : 150;
 }
 
-/** Puts a fault into `values`, in place. A change of phase moves all that follows: put faults in from the first to the last. */
+/**
+ * Puts a fault into `values`, in place. A change of phase moves all that follows: put faults in from the first to the last, into a series with rows to spare, whose
+ * last rows are none of it any more.
+ */
 export function injectFault(values: Float64Array, fault: Fault, texture: Texture, random: Random): void {
   if (!texture.counter) {
     inject(values, fault, texture, random);
@@ -117,9 +124,8 @@ function inject(x: Float64Array, fault: Fault, texture: Texture, random: Random)
     case 'missed_cycle':
       return missCycles(x, fault, texture, random);
     case 'phase': {
-      // The rest of the series is that of later: the last rows repeat the cycle that they would have had.
-      const ahead = Math.round(texture.cycle * { easy: 0.5, medium: 0.4, hard: 0.25 }[difficulty]);
-      for (let t = start; t < x.length; t++) x[t] = t + ahead < x.length ? x[t + ahead] : x[t + ahead - Math.round(texture.cycle)];
+      const ahead = Math.round(texture.cycle * AHEAD[difficulty]);
+      for (let t = start; t + ahead < x.length; t++) x[t] = x[t + ahead];
       return;
     }
   }
@@ -202,7 +208,7 @@ export function cycleOf(x: Float64Array, range: number): number {
   if (!(range > 0)) return 0;
   let mean = 0;
   for (let t = 0; t < rows; t++) mean += x[t] / rows;
-  const longest = Math.min(CYCLE_READINGS[1], Math.floor(rows / 6));
+  const longest = Math.min(MOST_CYCLE_READINGS, Math.floor(rows / 6));
   const r = new Float64Array(longest + 2);
   for (let lag = 0; lag <= longest + 1; lag++) {
     let sum = 0;
@@ -214,7 +220,7 @@ export function cycleOf(x: Float64Array, range: number): number {
   let trough = 1;
   for (let lag = 1; lag <= longest; lag++) {
     trough = Math.min(trough, r[lag] / r[0]);
-    if (lag >= CYCLE_READINGS[0] && r[lag] > r[lag - 1] && r[lag] >= r[lag + 1] && r[lag] / r[0] - trough > 0.5 && r[lag] / r[0] > 0.5) peaks.push(lag);
+    if (lag >= LEAST_CYCLE_READINGS && r[lag] > r[lag - 1] && r[lag] >= r[lag + 1] && r[lag] / r[0] - trough > 0.5 && r[lag] / r[0] > 0.5) peaks.push(lag);
   }
   if (peaks.length === 0) return 0;
   const best = Math.max(...peaks.map((lag) => r[lag]));
