@@ -16,6 +16,7 @@ import { KIND_OF, reasonText } from './reason.js';
 import { CHUNK_ROWS, SAID, SILENT } from './records.js';
 import { Rounds } from './rounds.js';
 import { DEFAULT_SETTINGS, matches, Policies, readSettings, type DetectorSettings, type SeriesPolicy } from './settings.js';
+import { rarityOf, thresholdOf } from './threshold.js';
 import { CHANNELS, DEFAULT_TUNING, type Channel, type Tuning } from './tuning.js';
 import { readServingWeights, requireServing } from './serving.js';
 import type { Wanted } from './weights.js';
@@ -45,9 +46,6 @@ export interface DetectorOptions {
 const INTERVALS = { default: 16, compact: 5 };
 /** Channels whose state the compact profile does without. */
 const NOT_COMPACT: ReadonlySet<Channel> = new Set(['e32', 'season', 'span', 'pace', 'peak', 'step']);
-const DAY_MS = 86_400_000;
-/** The rate of false alarms for which the threshold was fitted: one in so many readings. */
-const FITTED_READINGS = DAY_MS / 600_000 / 0.07;
 /** A score at a limit that a person set. */
 const LIMIT_SCORE = 2;
 /** Odds beyond this share of the threshold keep an open event open. */
@@ -229,7 +227,7 @@ export class StreamDetector implements Detector {
     const found = judge.find(i);
     const periodMs = judge.periodMs(i);
     const silent = odds <= SILENT;
-    const threshold = silent ? Infinity : this.#threshold(periodMs, policy.falseAlarmsPerDay);
+    const threshold = silent ? Infinity : thresholdOf(tuning, rarityOf(periodMs, policy.falseAlarmsPerDay), judge.readings(slot));
     const emitted = !silent && judge.emits(slot, odds, threshold) && counts(policy, found.above, batch.value[row] - batch.yhat[row]);
     const score = odds <= 0 ? 0 : odds / threshold;
     batch.anomalyScore[row] = emitted ? score : 0.5 * Math.min(score, 1);
@@ -277,15 +275,6 @@ export class StreamDetector implements Detector {
     return impossible;
   }
 
-  /** Log odds that keep to the false alarms allowed, at this series' rate of readings. */
-  #threshold(periodMs: number, falseAlarmsPerDay: number): number {
-    if (periodMs <= 0) return this.tuning.threshold;
-    const { threshold, rareFrom, rareTo, rareSlope } = this.tuning;
-    const rarity = rarityOf(periodMs, falseAlarmsPerDay);
-    const steep = rarity < rareFrom ? 0 : Math.min(rarity, rareTo) - rareFrom;
-    return Math.max(2, threshold + rarity + (rareSlope - 1) * steep);
-  }
-
   #reserve(batch: Batch): void {
     const slots = this.fleet.seriesTop;
     for (const part of this.parts) part.reserve(part.per === 'series' ? slots : this.fleet.deviceTop);
@@ -326,11 +315,6 @@ export class StreamDetector implements Detector {
   canTakeFeedback(eventId: string, verdict: FeedbackVerdict): boolean {
     return this.#events.canTakeFeedback(eventId, verdict);
   }
-}
-
-/** How much rarer an alarm must be than one in FITTED_READINGS, as a logarithm; 0 while the period is unknown. */
-function rarityOf(periodMs: number, falseAlarmsPerDay: number): number {
-  return periodMs > 0 ? Math.log(DAY_MS / periodMs / falseAlarmsPerDay / FITTED_READINGS) : 0;
 }
 
 function none(): boolean {

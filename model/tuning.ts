@@ -45,10 +45,13 @@ export interface Tuning {
   repeatDecay: number;
   /** Log odds that a reading needs where one false alarm in 2,057 readings is allowed. */
   threshold: number;
-  /** Of the rarity asked for beyond that, in e-folds, the part between these takes `rareSlope` log odds each, the rest one: the tail of what clean series show is heavier than exponential. */
-  rareFrom: number;
+  /** Of the rarity asked for beyond that, in e-folds, those up to `rareTo` take `rareSlope` log odds each, the rest one: the tail of what clean series show is heavier than exponential. */
   rareTo: number;
   rareSlope: number;
+  /** It is the heavier the younger the series: log odds more for each e-fold by which it is younger than `ageReadings`, and less where it is older; the whole of it from `ageTo` on, in proportion before. */
+  ageSlope: number;
+  ageReadings: number;
+  ageTo: number;
   warmUp: number;
   /** Readings from which novelty is counted. */
   countFrom: number;
@@ -88,9 +91,11 @@ export const DEFAULT_TUNING: Tuning = {
   repeatMargin: 1,
   repeatDecay: 1 / 60,
   threshold: 10.15,
-  rareFrom: 0,
   rareTo: 4,
   rareSlope: 1.8,
+  ageSlope: 0.75,
+  ageReadings: 1500,
+  ageTo: 2.3,
   warmUp: 100,
   countFrom: 30,
   doubtFrom: 7.5,

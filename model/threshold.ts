@@ -1,0 +1,20 @@
+import type { Tuning } from './tuning.js';
+
+const DAY_MS = 86_400_000;
+/** The rate of false alarms for which the threshold was fitted: one in so many readings. */
+const FITTED_READINGS = DAY_MS / 600_000 / 0.07;
+/** The oldest series that were looked at. */
+const OLD_READINGS = 12_000;
+const LEAST_THRESHOLD = 2;
+
+/** How much rarer an alarm must be than one in FITTED_READINGS, as a logarithm; 0 while the period is unknown. */
+export function rarityOf(periodMs: number, falseAlarmsPerDay: number): number {
+  return periodMs > 0 ? Math.log(DAY_MS / periodMs / falseAlarmsPerDay / FITTED_READINGS) : 0;
+}
+
+/** Log odds that are an alarm where it must be so rare, on a series of so many readings. */
+export function thresholdOf({ threshold, rareTo, rareSlope, ageSlope, ageReadings, ageTo }: Tuning, rarity: number, readings: number): number {
+  if (rarity <= 0) return Math.max(LEAST_THRESHOLD, threshold + rarity);
+  const young = Math.log(ageReadings / Math.min(readings, OLD_READINGS));
+  return threshold + rarity + (rareSlope - 1) * Math.min(rarity, rareTo) + ageSlope * Math.min(1, rarity / ageTo) * young;
+}
