@@ -19,7 +19,7 @@ const DEVICE_WORDS = 8;
 /** A metric that was missing is expected again after so many sweeps. */
 const EXPECT_AGAIN = 64;
 /** Surprise that it takes to open where one false alarm in 2,057 sweeps is allowed; both it and the rarity asked for are logarithms of how seldom. */
-const NEEDED = 4.65;
+const NEEDED = 4;
 /** At least. */
 const LEAST_NEEDED = 3;
 const NAMED = 6;
