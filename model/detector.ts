@@ -227,7 +227,7 @@ export class StreamDetector implements Detector {
     const found = judge.find(i);
     const periodMs = judge.periodMs(i);
     const silent = odds <= SILENT;
-    const threshold = silent ? Infinity : thresholdOf(tuning, rarityOf(periodMs, policy.falseAlarmsPerDay), judge.readings(slot));
+    const threshold = silent ? Infinity : thresholdOf(tuning, CHANNELS[found.channel], rarityOf(periodMs, policy.falseAlarmsPerDay), judge.readings(slot));
     const emitted = !silent && judge.emits(slot, odds, threshold) && counts(policy, found.above, batch.value[row] - batch.yhat[row]);
     const score = odds <= 0 ? 0 : odds / threshold;
     batch.anomalyScore[row] = emitted ? score : 0.5 * Math.min(score, 1);

@@ -44,7 +44,7 @@ describe('a tie that breaks', () => {
     together(bench, 1500, draw, 4);
     const fromMs = bench.nowMs;
     together(bench, 120, draw, 4, (m, x) => (m === 1 ? -x : x));
-    expect(since(bench, fromMs)[0].reason).toMatch(/^m1 \d+\.\d+ (below|above) what the other metrics say of it; they do not go together as before$/);
+    expect(since(bench, fromMs)[0].reason).toMatch(/(^|; and )m1 \d+\.\d+ (below|above) what the other metrics say of it; they do not go together as before$/);
   });
 
   it('is found between metrics of a device that has hundreds', () => {
@@ -104,7 +104,8 @@ describe('a state that lasts', () => {
     // What was the normal is now a state of its own.
     const backMs = bench.nowMs;
     alone(bench, 100, draw, 5);
-    expect(ofDevice(bench, backMs)).toBe(1);
+    expect(since(bench, backMs)).toHaveLength(1);
+    expect(bench.whole.at(-1)!.inEvent).toBe(true);
   });
 
   it('does not open again for what was called a false alarm', () => {

@@ -54,6 +54,8 @@ export const SAID = { ABOVE: 1, EXTREME: 2, STANDS: 4, WANDERS: 8, OPEN: 16, END
 export const SILENT = -100;
 
 const MOST_CHANNELS = 16;
+/** What the kernel takes of a channel's prior (judge-kernel/record.h, Prior). */
+const PRIOR = ['a', 'b', 'weight', 'offset', 'loudest'] as const;
 
 interface KernelExports {
   look(params: number, arena: number, rows: number, n: number): void;
@@ -106,10 +108,10 @@ export class Records implements StatePart {
     this.kernel = kernel;
     this.params = aligned(heapBase);
     const real = [
-      tuning.thetaX, tuning.thetaError, tuning.noisePad, tuning.noisePadError, tuning.rarePad, tuning.t1, tuning.rateFloor, tuning.rateWeight, tuning.sizeWeight,
+      tuning.thetaX, tuning.thetaError, tuning.noisePad, tuning.noisePadError, tuning.rarePad, tuning.t1, tuning.rateFloor, tuning.sizeWeight,
       tuning.sizeSettling, tuning.shapeLimit, tuning.forget, tuning.supportFrom, tuning.supportWeight, tuning.repeatDecay, tuning.countFrom,
       tuning.doubtFrom, tuning.levelOff, tuning.roughOff, tuning.runWeight,
-      ...Array.from({ length: MOST_CHANNELS }, (_, i) => (i < CHANNELS.length ? tuning.prior[CHANNELS[i]] : { a: 0, b: 0, offset: 0 })).flatMap(({ a, b, offset }) => [a, b, offset]),
+      ...CHANNELS.flatMap((channel) => PRIOR.map((what) => tuning.prior[channel][what])), ...new Array<number>((MOST_CHANNELS - CHANNELS.length) * PRIOR.length).fill(0),
     ];
     const whole = [this.words, intervals, CALIBRATION, HOURS, horizon, CHANNELS.reduce((bits, name, k) => bits | (on(name) ? 1 << k : 0), 0), RELEARN_READINGS, ...boxes];
     this.#rowsAt = aligned(this.params + 8 * real.length + 4 * whole.length);

@@ -1,34 +1,35 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { rarityOf, thresholdOf } from './threshold.js';
-import { DEFAULT_TUNING } from './tuning.js';
+import { CHANNELS, DEFAULT_TUNING } from './tuning.js';
 
 const rarity = fc.double({ min: -8, max: 12, noNaN: true });
+const channel = fc.constantFrom(...CHANNELS);
 const readings = fc.integer({ min: 101, max: 1_000_000 });
 
 describe('the threshold of a series', () => {
   test('is the one that was chosen where one false alarm in 2,057 readings is allowed, whatever the age', () => {
-    fc.assert(fc.property(readings, (n) => {
-      expect(thresholdOf(DEFAULT_TUNING, rarityOf(600_000, 0.07), n)).toBeCloseTo(DEFAULT_TUNING.threshold, 9);
+    fc.assert(fc.property(channel, readings, (loudest, n) => {
+      expect(thresholdOf(DEFAULT_TUNING, loudest, rarityOf(600_000, 0.07), n)).toBeCloseTo(DEFAULT_TUNING.threshold, 9);
     }));
   });
 
   test('rises with the rate of readings, and falls with the false alarms allowed', () => {
-    fc.assert(fc.property(rarity, fc.double({ min: 0.01, max: 3, noNaN: true }), readings, (r, more, n) => {
-      expect(thresholdOf(DEFAULT_TUNING, r + more, n)).toBeGreaterThanOrEqual(thresholdOf(DEFAULT_TUNING, r, n));
+    fc.assert(fc.property(channel, rarity, fc.double({ min: 0.01, max: 3, noNaN: true }), readings, (loudest, r, more, n) => {
+      expect(thresholdOf(DEFAULT_TUNING, loudest, r + more, n)).toBeGreaterThanOrEqual(thresholdOf(DEFAULT_TUNING, loudest, r, n));
     }));
     expect(rarityOf(60_000, 0.07)).toBeGreaterThan(rarityOf(600_000, 0.07));
     expect(rarityOf(60_000, 1)).toBeLessThan(rarityOf(60_000, 0.07));
   });
 
   test('asks more of a young series that is read often: the tail of what it shows is heavier', () => {
-    fc.assert(fc.property(fc.double({ min: 0.1, max: 12, noNaN: true }), readings, fc.integer({ min: 1, max: 10_000 }), (r, n, more) => {
-      expect(thresholdOf(DEFAULT_TUNING, r, n + more)).toBeLessThanOrEqual(thresholdOf(DEFAULT_TUNING, r, n));
+    fc.assert(fc.property(channel, fc.double({ min: 0.1, max: 12, noNaN: true }), readings, fc.integer({ min: 1, max: 10_000 }), (loudest, r, n, more) => {
+      expect(thresholdOf(DEFAULT_TUNING, loudest, r, n + more)).toBeLessThanOrEqual(thresholdOf(DEFAULT_TUNING, loudest, r, n));
     }));
-    expect(thresholdOf(DEFAULT_TUNING, 2.3, 150) - thresholdOf(DEFAULT_TUNING, 2.3, 10_000)).toBeGreaterThan(2);
+    expect(thresholdOf(DEFAULT_TUNING, 'x', 2.3, 150) - thresholdOf(DEFAULT_TUNING, 'x', 2.3, 10_000)).toBeGreaterThan(2);
   });
 
   test('goes on without a step where more than one in 2,057 is allowed', () => {
-    expect(thresholdOf(DEFAULT_TUNING, 1e-9, 150)).toBeCloseTo(thresholdOf(DEFAULT_TUNING, -1e-9, 150), 6);
+    expect(thresholdOf(DEFAULT_TUNING, 'x', 1e-9, 150)).toBeCloseTo(thresholdOf(DEFAULT_TUNING, 'x', -1e-9, 150), 6);
   });
 });

@@ -1,4 +1,4 @@
-import type { Tuning } from './tuning.js';
+import type { Channel, Tuning } from './tuning.js';
 
 const DAY_MS = 86_400_000;
 /** The rate of false alarms for which the threshold was fitted: one in so many readings. */
@@ -12,9 +12,9 @@ export function rarityOf(periodMs: number, falseAlarmsPerDay: number): number {
   return periodMs > 0 ? Math.log(DAY_MS / periodMs / falseAlarmsPerDay / FITTED_READINGS) : 0;
 }
 
-/** Log odds that are an alarm where it must be so rare, on a series of so many readings. */
-export function thresholdOf({ threshold, rareTo, rareSlope, ageSlope, ageReadings, ageTo }: Tuning, rarity: number, readings: number): number {
+/** Log odds that are an alarm where it must be so rare, of a channel that is the loudest, on a series of so many readings. */
+export function thresholdOf({ threshold, prior, rareTo, ageSlope, ageReadings, ageTo }: Tuning, channel: Channel, rarity: number, readings: number): number {
   if (rarity <= 0) return Math.max(LEAST_THRESHOLD, threshold + rarity);
   const young = Math.log(ageReadings / Math.min(readings, OLD_READINGS));
-  return threshold + rarity + (rareSlope - 1) * Math.min(rarity, rareTo) + ageSlope * Math.min(1, rarity / ageTo) * young;
+  return threshold + rarity + (prior[channel].rare - 1) * Math.min(rarity, rareTo) + ageSlope * Math.min(1, rarity / ageTo) * young;
 }

@@ -11,8 +11,14 @@ export interface ChannelPrior {
   a: number;
   /** Mean of h = ln(1 + novelty / 0.02) over novel readings. */
   b: number;
+  /** Weight of `a`, in events: what a series must show for its own rate to count as much. */
+  weight: number;
   /** Added to the channel's log odds before the largest is taken: what a fault that shows there is worth. */
   offset: number;
+  /** Added to the score that the channel is the loudest of: how much more, or less, it then is than chance. */
+  loudest: number;
+  /** Log odds that each e-fold of rarity beyond one in 2,057 readings takes: the tail of what clean series show is heavier than exponential, on some channels more than on others. */
+  rare: number;
 }
 
 export interface Tuning {
@@ -28,8 +34,7 @@ export interface Tuning {
   /** Readings until the prior's rate halves. */
   t1: number;
   rateFloor: number;
-  /** Weight of the prior, in events, on the rate and on the size. */
-  rateWeight: number;
+  /** Weight of `b`, in events. */
   sizeWeight: number;
   /** Readings in which the sizes of clean novelty fall to twice what they settle at. */
   sizeSettling: number;
@@ -45,10 +50,9 @@ export interface Tuning {
   repeatDecay: number;
   /** Log odds that a reading needs where one false alarm in 2,057 readings is allowed. */
   threshold: number;
-  /** Of the rarity asked for beyond that, in e-folds, those up to `rareTo` take `rareSlope` log odds each, the rest one: the tail of what clean series show is heavier than exponential. */
+  /** Of the rarity asked for beyond that, in e-folds, those up to `rareTo` take the channel's `rare` log odds each, the rest one. */
   rareTo: number;
-  rareSlope: number;
-  /** It is the heavier the younger the series: log odds more for each e-fold by which it is younger than `ageReadings`, and less where it is older; the whole of it from `ageTo` on, in proportion before. */
+  /** The tail is the heavier the younger the series: log odds more for each e-fold by which it is younger than `ageReadings`, and less where it is older; the whole of it from `ageTo` on, in proportion before. */
   ageSlope: number;
   ageReadings: number;
   ageTo: number;
@@ -81,7 +85,6 @@ export const DEFAULT_TUNING: Tuning = {
   rarePad: 0.03,
   t1: 30,
   rateFloor: 1e-4,
-  rateWeight: 2,
   sizeWeight: 3,
   sizeSettling: 1400,
   shapeLimit: 3,
@@ -90,9 +93,8 @@ export const DEFAULT_TUNING: Tuning = {
   supportWeight: 0.8,
   repeatMargin: 1,
   repeatDecay: 1 / 60,
-  threshold: 10.15,
+  threshold: 10.4,
   rareTo: 4,
-  rareSlope: 1.8,
   ageSlope: 0.75,
   ageReadings: 1500,
   ageTo: 2.3,
@@ -108,17 +110,17 @@ export const DEFAULT_TUNING: Tuning = {
   pace: 0.1,
   paceUsual: 6,
   prior: {
-    x: { a: 2, b: 0.2, offset: 1.5 },
-    e1: { a: 1, b: 0.2, offset: 1.5 },
-    e32: { a: 2, b: 0.16, offset: -1 },
-    tod: { a: 2.4, b: 0.17, offset: -1 },
-    stuck: { a: 0.15, b: 0.5, offset: 0.5 },
-    season: { a: 0.15, b: 0.6, offset: 0.2 },
-    span: { a: 0.2, b: 0.8, offset: -1 },
-    pace: { a: 0.2, b: 0.4, offset: 1.6 },
-    level: { a: 0.37, b: 0.5, offset: 2 },
-    rough: { a: 0.1, b: 0.25, offset: -1.2 },
-    peak: { a: 1, b: 0.2, offset: -1 },
-    step: { a: 2, b: 0.2, offset: -1 },
+    x: { a: 2, b: 0.2, weight: 2, offset: 1.5, loudest: 0, rare: 1.8 },
+    e1: { a: 1, b: 0.2, weight: 2, offset: 1.5, loudest: 0.4, rare: 1.9 },
+    e32: { a: 2, b: 0.16, weight: 2, offset: -1, loudest: 0.3, rare: 1.8 },
+    tod: { a: 2.4, b: 0.17, weight: 2, offset: -1, loudest: 0.6, rare: 1.8 },
+    stuck: { a: 0.15, b: 0.5, weight: 2, offset: 0.5, loudest: 1.5, rare: 1 },
+    season: { a: 0.15, b: 0.6, weight: 0.5, offset: 0.7, loudest: 0, rare: 2 },
+    span: { a: 0.2, b: 0.8, weight: 2, offset: -1, loudest: 0, rare: 2 },
+    pace: { a: 0.2, b: 0.4, weight: 0.5, offset: 2.1, loudest: 0.4, rare: 2 },
+    level: { a: 0.37, b: 0.5, weight: 2, offset: 2, loudest: 0, rare: 1.8 },
+    rough: { a: 0.1, b: 0.25, weight: 2, offset: -1.2, loudest: 0.7, rare: 1.9 },
+    peak: { a: 1, b: 0.2, weight: 2, offset: -1, loudest: 0.6, rare: 2 },
+    step: { a: 2, b: 0.2, weight: 2, offset: -1, loudest: 1.4, rare: 4 },
   },
 };

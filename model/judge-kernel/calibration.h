@@ -36,7 +36,7 @@ static double surprise(const Params *p, Calibration *c, const Prior *prior, doub
     n_before = n > 1 ? n - 1 : 0;
     sizes_before = sizes > c->cluster ? sizes - c->cluster : 0;
   }
-  const double gamma = (n_before + p->rate_weight) / (expected->sum * prior->a + p->rate_weight);
+  const double gamma = (n_before + prior->weight) / (expected->sum * prior->a + prior->weight);
   const double b = (sizes_before + p->size_weight * prior->b) / (n_before + p->size_weight);
   const double shape = n_before + p->size_weight < p->shape_limit ? n_before + p->size_weight : p->shape_limit;
   const double odds = shape * ln(1 + h / (b * shape)) - ln(gamma * prior->a * expected->now);

@@ -283,7 +283,7 @@ void conclude(const Params *p, float *arena, Row *rows, int n) {
       judge_run(p, r, row, &expected);
     }
     // A fault shows on several channels at once more often than chance does: what the others say supports the loudest.
-    if (row->odds > p->support_from) row->odds += p->support_weight * (row->support - (row->odds - p->support_from));
+    if (row->odds > p->support_from) row->odds += p->support_weight * (row->support - (row->odds - p->support_from)) + p->prior[row->channel].loudest;
     keep_value(p, r, row->v, row->t);
     r->last = row->raw;
     r->t = row->t + 1;

@@ -8,12 +8,12 @@ enum { X, E1, E32, TOD, STUCK, SEASON, SPAN, PACE, LEVEL, ROUGH, PEAK, STEP };  
 
 // What clean series show on a channel (ChannelPrior).
 typedef struct {
-  double a, b, offset;
+  double a, b, weight, offset, loudest;
 } Prior;
 
 // Written by model/records.ts, in this order. Offsets are in words from the start of a record.
 typedef struct {
-  double theta_x, theta_error, noise_pad, noise_pad_error, rare_pad, t1, rate_floor, rate_weight, size_weight, size_settling, shape_limit,
+  double theta_x, theta_error, noise_pad, noise_pad_error, rare_pad, t1, rate_floor, size_weight, size_settling, shape_limit,
     forget, support_from, support_weight, repeat_decay, count_from, doubt_from, level_off, rough_off, run_weight;
   Prior prior[MOST_CHANNELS];
   int stride;       // words of a record
