@@ -132,7 +132,8 @@ function program(): Command {
   withConfig(model.command('use').description('use these weights from the next start on').argument('<file>', 'weights (safetensors)'))
     .action(async (file: string, options: CommonOptions) => (await import('./model.js')).useModel(file, options));
   withConfig(model.command('export').description('write the weights in force to a file').argument('<file>', 'file to write'))
-    .action(async (file: string, options: CommonOptions) => (await import('./model.js')).exportModel(file, options));
+    .option('--force', 'overwrite the file where it is there already')
+    .action(async (file: string, options: CommonOptions & { force?: boolean }) => (await import('./model.js')).exportModel(file, options));
   model.command('show').description('what a weights file says of itself').argument('[file]', 'default: the shipped one')
     .option('--json', 'print JSON').action(async (file: string | undefined, options: { json?: boolean }) => (await import('./model.js')).showModel(file, options));
   withConfig(gruard.command('health').description('ask the running server whether it does its work; exit 1 where it does not'))

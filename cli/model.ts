@@ -3,6 +3,7 @@ import { shippedFile } from '../core/paths.js';
 import { parameterCount, stateSize } from '../model/network.js';
 import { readServingWeights } from '../model/serving.js';
 import { listWeights, readWeights, type WeightsListing } from '../model/weights.js';
+import { writeWhole } from '../store/place-file.js';
 import { ownWeightsPath, wantedOf, weightsPathOf } from '../wiring.js';
 import { configOf, type CommonOptions } from './options.js';
 import { table } from './text.js';
@@ -37,9 +38,9 @@ export async function useModel(file: string, options: CommonOptions): Promise<vo
   process.stdout.write(`${path}: in force from the next start on${config.model.weights === '' ? '' : ', once model.weights is no longer set'}; states of the network before begin afresh\n`);
 }
 
-/** `gruard model export FILE`: the weights in force, as a file of their own. */
-export async function exportModel(out: string, options: CommonOptions): Promise<void> {
+/** `gruard model export FILE`: the weights in force, as a file of their own. @throws GruardError FILE_EXISTS, FILE_UNREADABLE */
+export async function exportModel(out: string, options: CommonOptions & { force?: boolean }): Promise<void> {
   const path = weightsPathOf(configOf(options));
-  await copyFile(path, out);
+  await writeWhole(out, options.force ?? false, (temporary) => copyFile(path, temporary));
   process.stdout.write(`${path} written to ${out}\n`);
 }
