@@ -192,7 +192,8 @@ static void judge_roughness(const Params *p, Record *r, Row *row, const Expected
 
 static void judge_shape(const Params *p, Record *r, Row *row, int channel, float records[2], Shape shape, const Expected *expected) {
   const double higher = beyond_record(records, shape);
-  if (!(higher > 0) || row->t < p->count_from) return;
+  // The step back at the end of an event is no news.
+  if (!(higher > 0) || row->t < p->count_from || (channel == STEP && (row->given & LEARNING) == 0)) return;
   const double beyond = higher - noise(p, row, X);
   if (!(beyond > 0)) return;
   report(p, r, row, channel, novelty_size(in_ranges(&r->box[X], beyond), expected), 0, shape.up ? ABOVE : 0, expected);
