@@ -22,11 +22,11 @@ describe('the threshold of a series', () => {
     expect(rarityOf(60_000, 1)).toBeLessThan(rarityOf(60_000, 0.07));
   });
 
-  test('asks more of a young series that is read often: the tail of what it shows is heavier', () => {
+  test('asks less of an old series that is read often: the tail of what it shows is lighter', () => {
     fc.assert(fc.property(channel, fc.double({ min: 0.1, max: 12, noNaN: true }), readings, fc.integer({ min: 1, max: 10_000 }), (loudest, r, n, more) => {
       expect(thresholdOf(DEFAULT_TUNING, loudest, r, n + more)).toBeLessThanOrEqual(thresholdOf(DEFAULT_TUNING, loudest, r, n));
     }));
-    expect(thresholdOf(DEFAULT_TUNING, 'x', 2.3, 150) - thresholdOf(DEFAULT_TUNING, 'x', 2.3, 10_000)).toBeGreaterThan(2);
+    expect(thresholdOf(DEFAULT_TUNING, 'x', 2.3, 150) - thresholdOf(DEFAULT_TUNING, 'x', 2.3, 10_000)).toBeGreaterThan(1);
   });
 
   test('goes on without a step where more than one in 2,057 is allowed', () => {

@@ -15,6 +15,6 @@ export function rarityOf(periodMs: number, falseAlarmsPerDay: number): number {
 /** Log odds that are an alarm where it must be so rare, of a channel that is the loudest, on a series of so many readings. */
 export function thresholdOf({ threshold, prior, rareTo, ageSlope, ageReadings, ageTo }: Tuning, channel: Channel, rarity: number, readings: number): number {
   if (rarity <= 0) return Math.max(LEAST_THRESHOLD, threshold + rarity);
-  const young = Math.log(ageReadings / Math.min(readings, OLD_READINGS));
-  return threshold + rarity + (prior[channel].rare - 1) * Math.min(rarity, rareTo) + ageSlope * Math.min(1, rarity / ageTo) * young;
+  const old = Math.max(0, Math.log(Math.min(readings, OLD_READINGS) / ageReadings));
+  return threshold + rarity + (prior[channel].rare - 1) * Math.min(rarity, rareTo) - ageSlope * Math.min(1, rarity / ageTo) * old;
 }

@@ -52,7 +52,7 @@ export interface Tuning {
   threshold: number;
   /** Of the rarity asked for beyond that, in e-folds, those up to `rareTo` take the channel's `rare` log odds each, the rest one. */
   rareTo: number;
-  /** The tail is the heavier the younger the series: log odds more for each e-fold by which it is younger than `ageReadings`, and less where it is older; the whole of it from `ageTo` on, in proportion before. */
+  /** The tail is the lighter the older the series: log odds less for each e-fold by which it is older than `ageReadings`; the whole of it from the rarity `ageTo` on, in proportion before. */
   ageSlope: number;
   ageReadings: number;
   ageTo: number;
@@ -96,7 +96,7 @@ export const DEFAULT_TUNING: Tuning = {
   threshold: 10.4,
   rareTo: 4,
   ageSlope: 0.75,
-  ageReadings: 1500,
+  ageReadings: 2000,
   ageTo: 2.3,
   warmUp: 100,
   countFrom: 30,
