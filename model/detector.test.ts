@@ -92,6 +92,18 @@ describe('a fault that comes again', () => {
   });
 });
 
+it('hears a plain fault after three hours at a reading a minute nine times of ten, however rare an alarm must be there', () => {
+  let heard = 0;
+  for (let seed = 50; seed < 90; seed++) {
+    const bench = new Bench();
+    const draw = noise(seed);
+    for (let k = 0; k < 190; k++) bench.feed({ temperature: 20 + draw() }, 'pump', 60_000);
+    for (let k = 0; k < 60; k++) bench.feed({ temperature: 40 + draw() }, 'pump', 60_000);
+    if (Math.max(...bench.scores.slice(190)) > 1) heard++;
+  }
+  expect(heard).toBeGreaterThanOrEqual(36);
+});
+
 it('accepts a lasting fault by itself after the time that is set for it', () => {
   const bench = new Bench({ settings: { acceptAfterMs: 500 * PERIOD_MS } });
   const draw = noise(2);
