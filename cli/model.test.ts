@@ -1,14 +1,14 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, expect, it, vi } from 'vitest';
+import { afterAll, expect, it, vi } from 'vitest';
 import { shippedFile } from '../core/paths.js';
 import { exportModel } from './model.js';
 
 const dir = mkdtempSync(join(tmpdir(), 'gruard-model-'));
 const quiet = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
-afterEach(() => {
-  quiet.mockClear();
+afterAll(() => {
+  quiet.mockRestore();
   rmSync(dir, { recursive: true, force: true });
 });
 

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, rename } from 'node:fs/promises';
+import { copyFile, mkdir } from 'node:fs/promises';
 import { shippedFile } from '../core/paths.js';
 import { parameterCount, stateSize } from '../model/network.js';
 import { readServingWeights } from '../model/serving.js';
@@ -33,8 +33,7 @@ export async function useModel(file: string, options: CommonOptions): Promise<vo
   await readServingWeights(file, wantedOf(config));
   const path = ownWeightsPath(config);
   await mkdir(config.data_dir, { recursive: true, mode: 0o700 });
-  await copyFile(file, `${path}.new`);
-  await rename(`${path}.new`, path);
+  await writeWhole(path, true, (temporary) => copyFile(file, temporary));
   process.stdout.write(`${path}: in force from the next start on${config.model.weights === '' ? '' : ', once model.weights is no longer set'}; states of the network before begin afresh\n`);
 }
 
