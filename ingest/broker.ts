@@ -10,7 +10,7 @@ import { admits, BrokerUsers, PASSWORD_CHARACTERS, type Identity } from './acl.j
 import { BrokerMemory } from './broker-memory.js';
 import { RetainedMessages } from './broker-retained.js';
 import { BrokerSessions } from './broker-sessions.js';
-import type { Named } from './decode/dialect.js';
+import type { Named } from './decode/message.js';
 import { DEFAULT_INLET_LIMITS, Inlet, type IngestStages, type InletLimits } from './inlet.js';
 import { PacketGuard } from './packet-guard.js';
 

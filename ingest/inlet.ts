@@ -1,6 +1,6 @@
 import type { Limits } from '../core/limits.js';
 import type { ReadingSink } from '../core/source.js';
-import type { Named } from './decode/dialect.js';
+import type { Named } from './decode/message.js';
 import type { Decoder } from './decode/index.js';
 import type { Intake } from './intake.js';
 import { StagedPayload } from './staged.js';

@@ -1,7 +1,8 @@
 import type { Limits } from '../../core/limits.js';
 import type { ReadingSink } from '../../core/source.js';
 import type { Intake } from '../intake.js';
-import type { Dialect, DialectMaker, Message, Named } from './dialect.js';
+import type { Dialect, DialectMaker } from './dialect.js';
+import type { Message, Named } from './message.js';
 import { JsonDialect } from './json.js';
 import { LineDialect } from './line.js';
 import { Output, type NameFilter } from './output.js';

@@ -1,7 +1,8 @@
 import type { Limits } from '../../core/limits.js';
 import type { Intake } from '../intake.js';
 import { printable } from '../names.js';
-import type { Dialect, Message } from './dialect.js';
+import type { Dialect } from './dialect.js';
+import type { Message } from './message.js';
 import { FlatJson } from './flat-json.js';
 import { keyRole, plausibleEpoch } from './keys.js';
 import type { Output } from './output.js';

@@ -1,6 +1,7 @@
 import type { Intake } from '../intake.js';
 import { printable } from '../names.js';
-import type { Dialect, Message } from './dialect.js';
+import type { Dialect } from './dialect.js';
+import type { Message } from './message.js';
 import { keyRole } from './keys.js';
 import type { Output } from './output.js';
 import { epochToMs } from './timestamp.js';

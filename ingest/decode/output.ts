@@ -1,7 +1,7 @@
 import type { ReadingSink } from '../../core/source.js';
 import type { Intake } from '../intake.js';
 import { printable } from '../names.js';
-import type { Message } from './dialect.js';
+import type { Message } from './message.js';
 import { globMatches } from './glob.js';
 
 /** Which devices and metrics are wanted; `*` in a pattern stands for any run of characters. */

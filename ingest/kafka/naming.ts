@@ -1,5 +1,5 @@
 import type { IHeaders } from 'kafkajs';
-import type { Named } from '../decode/dialect.js';
+import type { Named } from '../decode/message.js';
 
 export interface NamingSettings {
   /** `payload`: the device that the payload names, else the key. `key`: always the key. */

@@ -1,7 +1,7 @@
 import type { ReadingSink } from '../../core/source.js';
 import type { Reason } from '../../core/reasons.js';
 import type { IngestStages } from '../inlet.js';
-import type { Named } from '../decode/dialect.js';
+import type { Named } from '../decode/message.js';
 import { StagedPayload } from '../staged.js';
 import { TextCache } from '../text-cache.js';
 import type { Stretch } from './backlog.js';

@@ -6,7 +6,7 @@ import { DEFAULT_LIMITS } from '../../../core/limits.js';
 import type { Random } from '../../../core/random.js';
 import { ReasonCounters } from '../../../core/reasons.js';
 import type { ReadingSink } from '../../../core/source.js';
-import type { Named } from '../../../ingest/decode/dialect.js';
+import type { Named } from '../../../ingest/decode/message.js';
 import { DEFAULT_DECODER_SETTINGS, Decoder } from '../../../ingest/decode/index.js';
 import { Intake } from '../../../ingest/intake.js';
 import { metricProblem, nameProblem } from '../../../ingest/names.js';
