@@ -145,3 +145,45 @@ describe('a value that was never seen', () => {
     expect(scoreAgain(144 * 15)).toBeGreaterThan(1);
   });
 });
+
+describe('the clock', () => {
+  const DAY = 144;
+  /** A door with opening hours and weekends, day by day: `opens` is the hour, or undefined where it stays shut. */
+  function door(seed: number): { bench: Bench; feed: (days: number, opens?: (day: number) => number | undefined) => void } {
+    const bench = new Bench();
+    const draw = noise(seed);
+    const random = seededRandom(seed);
+    const feed = (days: number, opens: (day: number) => number | undefined = (day) => (day % 7 < 5 ? 7 : undefined)): void => {
+      const first = bench.scores.length / DAY;
+      for (let day = first; day < first + days; day++) {
+        const hour = opens(day);
+        const from = hour === undefined ? Infinity : 6 * hour + draw();
+        const to = 6 * 18 + draw();
+        for (let k = 0; k < DAY; k++) bench.feed({ visitors: k >= from && k < to ? 12 + Math.floor(6 * random()) : 0 });
+      }
+    };
+    return { bench, feed };
+  }
+
+  it('tells of a door that opens at three in the morning, and of a Monday on which it stays shut', () => {
+    const { bench, feed } = door(39);
+    feed(25);
+    feed(1, () => 3);
+    expect(highest(bench, 25 * DAY + 18, 25 * DAY + 30)).toBeGreaterThan(1);
+    feed(16);
+    feed(1, () => undefined);
+    expect(highest(bench, 42 * DAY + 42, 42 * DAY + 72)).toBeGreaterThan(1);
+    expect(bench.open[0]).toMatchObject({ kind: 'pattern', reason: expect.stringMatching(/^a rise or a fall at an unusual hour, or none at the usual one/) });
+  });
+
+  it('alarms at weekends three times at most, and then as rarely as is allowed', () => {
+    for (const seed of [1, 9, 12, 13, 14, 21]) {
+      const { bench, feed } = door(seed);
+      feed(56);
+      const days = bench.scores.flatMap((score, t) => (score > 1 ? [t / DAY] : []));
+      // A weekend begins when the door closes on Friday and ends before it opens on Monday.
+      expect(new Set(days.filter((day) => day % 7 > 4.75 || day % 7 < 0.29).map((day) => Math.floor((day + 1) / 7))).size, `weekends of seed ${seed}`).toBeLessThanOrEqual(3);
+      expect(days.filter((day) => day > 28).length, `alarms in the last four weeks of seed ${seed}`).toBeLessThanOrEqual(3);
+    }
+  });
+});

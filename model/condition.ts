@@ -7,11 +7,14 @@ const CALM = 2; // int: readings in a row that look normal
 const RELEARN = 10; // int: readings for which the normal is learned fast, after it was accepted
 const LASTING = 13; // int: readings in a row that were off the normal in level or roughness
 const WANDERS = 15; // int: 1 where it has no level to return to
+const TIMES = 18; // how many events like the latest there were lately
+const RECURS = 21; // int: 1 while the event is like them
 
 /**
  * Is a series that raised an alarm back to normal? The normal is what its level and its roughness were when the event opened; it
  * is not taught while the event is open, so a fault does not become normal by lasting. A series whose level wanders by nature
- * (a random walk has no level to return to) keeps learning, or its first event would never end.
+ * (a random walk has no level to return to) keeps learning, or its first event would never end; so does one in the third event of a kind
+ * (the night shift, the pump that was at rest when it was connected), for about as long as the others lasted.
  *
  * Here is what people and alarms do to it; what each reading does is in judge-kernel/condition.h.
  */
@@ -27,7 +30,7 @@ export class Conditions {
     const { ints } = this.records;
     const at = this.#at(slot);
     if (ints[at + RELEARN] > 0) return 20;
-    return ints[at + OPEN] === 1 && ints[at + WANDERS] === 0 ? 0 : 1;
+    return ints[at + OPEN] === 0 || ints[at + WANDERS] === 1 || ints[at + RECURS] === 1 ? 1 : 0;
   }
 
   open(slot: number): void {
@@ -43,6 +46,11 @@ export class Conditions {
     const at = this.#at(slot);
     ints[at + OPEN] = ints[at + LASTING] = 0;
     if (accept) ints[at + RELEARN] = RELEARN_READINGS;
+  }
+
+  /** A person confirmed a fault: that it came before makes it no more usual. */
+  confirm(slot: number): void {
+    this.records.floats[this.#at(slot) + TIMES] = 0;
   }
 
   #at(slot: number): number {

@@ -92,6 +92,43 @@ describe('a fault that comes again', () => {
   });
 });
 
+describe('a state that comes and goes', () => {
+  /** Days of 144 readings, in each of which the level is higher for ten hours, by a third more than the day before; after the last it stays so for 2,000. */
+  function comesAndGoes(days: number, confirm: boolean): { bench: Bench; share: (from: number, to?: number) => number } {
+    const bench = new Bench();
+    const draw = noise(17);
+    const feed = (readings: number, level: number): void => {
+      for (let k = 0; k < readings; k++) bench.feed({ flow: level + draw() });
+    };
+    feed(1500, 50);
+    for (let day = 0; day < days; day++) {
+      feed(60, 50 + 8 * 1.35 ** day);
+      if (confirm) for (const event of bench.open) bench.control({ kind: 'feedback', eventId: event.id, verdict: 'confirm', atMs: bench.nowMs, by: 'ada' });
+      feed(84, 50);
+    }
+    feed(2000, 50 + 8 * 1.35 ** days);
+    const share = (from: number, to?: number): number => {
+      const flags = bench.inEvent.slice(from, to);
+      return flags.filter(Boolean).length / flags.length;
+    };
+    return { bench, share };
+  }
+  const dayOf = (k: number): [number, number] => [1500 + 144 * k, 1500 + 144 * k + 60];
+
+  it('is an event each time for as long as it lasts, and from the fourth on a part of the normal', () => {
+    const { share } = comesAndGoes(6, false);
+    for (const k of [0, 1, 2]) expect(share(...dayOf(k)), `day ${k}`).toBeGreaterThan(0.9);
+    for (const k of [4, 5]) expect(share(...dayOf(k)), `day ${k}`).toBeLessThan(0.5);
+  });
+
+  it('is a fault where it stays, the third time too, and never a part of the normal where a person confirmed it', () => {
+    expect(comesAndGoes(2, false).share(-1900)).toBe(1);
+    const { share } = comesAndGoes(6, true);
+    for (let k = 0; k < 6; k++) expect(share(...dayOf(k)), `day ${k}`).toBeGreaterThan(0.9);
+    expect(share(-1900)).toBe(1);
+  });
+});
+
 it('hears a plain fault after three hours at a reading a minute nine times of ten, however rare an alarm must be there', () => {
   let heard = 0;
   for (let seed = 50; seed < 90; seed++) {

@@ -45,7 +45,7 @@ export interface DetectorOptions {
 
 const INTERVALS = { default: 16, compact: 5 };
 /** Channels whose state the compact profile does without. */
-const NOT_COMPACT: ReadonlySet<Channel> = new Set(['e32', 'season', 'span', 'pace', 'peak', 'step']);
+const NOT_COMPACT: ReadonlySet<Channel> = new Set(['e32', 'season', 'span', 'pace', 'clock', 'peak', 'step']);
 /** A score at a limit that a person set. */
 const LIMIT_SCORE = 2;
 /** Odds beyond this share of the threshold keep an open event open. */
@@ -143,7 +143,12 @@ export class StreamDetector implements Detector {
     const slotOf = (metric: string): number => (metric === DEVICE_METRIC ? -1 : this.fleet.slotOf(device, metric));
     if (verdict === 'confirm') {
       if (before === 'confirm') return;
-      for (const { metric, channel } of members) if (channel >= 0 && slotOf(metric) >= 0) this.judge.forgetEvent(slotOf(metric), channel);
+      for (const { metric, channel } of members) {
+        const slot = slotOf(metric);
+        if (slot < 0) continue;
+        this.#conditions.confirm(slot);
+        if (channel >= 0) this.judge.forgetEvent(slot, channel);
+      }
       return;
     }
     for (const { metric, channel } of members) {

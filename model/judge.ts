@@ -5,13 +5,14 @@ import type { Predictor } from './predictor.js';
 import {
   ALARM_PEAK, CLUSTER, COUNT, GIVEN, LATEST, RATE, READINGS, Records, ROW, ROW_INT, ROW_INTS, ROW_WORDS, SAID, SILENT, SIZES, USUAL,
 } from './records.js';
-import { LEVEL, PERIOD_MS, SCALE, Season, VALUE } from './season.js';
+import { LEVEL, PERIOD_MS, SCALE, Season, TIME_MS, VALUE } from './season.js';
 import { CHANNELS, type Channel, type Tuning } from './tuning.js';
 
 const SEASON = CHANNELS.indexOf('season');
 const SPAN = CHANNELS.indexOf('span');
 const PACE = CHANNELS.indexOf('pace');
-/** How much of an excursion is forgotten at each thing that is none: a block of the season, a time of the pace. */
+const CLOCK = CHANNELS.indexOf('clock');
+/** How much of an excursion is forgotten at each thing that is none: a block of the season, a time of the pace or the clock. */
 const FORGOTTEN = 1 / 100;
 const FORGOTTEN_TIMES = 1 / 10;
 /** Novel readings within so many of each other are of one event (CLUSTER_READINGS of record.h). */
@@ -38,7 +39,7 @@ export class Judge {
   constructor(readonly predictor: Predictor, readonly tuning: Tuning, intervals: number, channels: readonly Channel[]) {
     this.#on = CHANNELS.map((name) => channels.includes(name));
     this.records = new Records(tuning, intervals, channels);
-    this.#season = this.#on[SEASON] || this.#on[SPAN] || this.#on[PACE] ? new Season(tuning) : undefined;
+    this.#season = this.#on[SEASON] || this.#on[SPAN] || this.#on[PACE] || this.#on[CLOCK] ? new Season(tuning) : undefined;
     this.parts = [this.records, ...(this.#season ? [this.#season.arena] : [])];
   }
 
@@ -186,8 +187,10 @@ export class Judge {
     given[LEVEL] = rows[at + ROW.mean] - this.records.anchor(slot);
     given[SCALE] = rows[at + ROW.scale];
     given[PERIOD_MS] = rows[at + ROW.periodMs];
+    given[TIME_MS] = rows[at + ROW.timestampMs];
     season.step(slot, t, missing, (rowInts[row * ROW_INTS + ROW_INT.given] & GIVEN.LEARNING) !== 0);
     if (this.#on[PACE] && season.pace.excess >= 0) this.records.excess(row, PACE, season.pace.excess, FORGOTTEN_TIMES);
+    if (this.#on[CLOCK] && season.clock.excess >= 0) this.records.excess(row, CLOCK, season.clock.excess, FORGOTTEN_TIMES);
     const { measured, mismatch, lack } = season.finding;
     if (!measured) return;
     if (this.#on[SEASON]) this.#judgeUsual(season, SEASON, row, USUAL, mismatch, this.tuning.mismatch);

@@ -6,6 +6,7 @@ import { DEFAULT_TUNING } from './tuning.js';
 interface Reading {
   value: number;
   missing?: number;
+  tick?: number;
   learning?: boolean;
 }
 
@@ -27,8 +28,8 @@ function run(readings: readonly Reading[]): number[] {
   const pace = new Pace(DEFAULT_TUNING.pace, DEFAULT_TUNING.paceUsual);
   pace.select(new Float32Array(buffer), new Int32Array(buffer), 0);
   pace.bound(-1, 1);
-  return readings.map(({ value, missing = 0, learning = true }) => {
-    pace.step(value, missing, learning);
+  return readings.map(({ value, tick = 0, missing = 0, learning = true }) => {
+    pace.step(value, tick, missing, learning);
     return pace.finding.excess;
   });
 }
@@ -51,6 +52,19 @@ describe('the pace', () => {
     const told = run(readings).findIndex((x) => x >= 1);
     expect(told - starts[30]).toBeGreaterThan(30);
     expect(told - starts[30]).toBeLessThan(50);
+  });
+
+  it('has nothing to say of a pause as long as a week before it, at the same time of the week, whatever came of the first', () => {
+    const WEEK_TICKS = 7 * 256;
+    // Three pauses and three pulses a day; every Sunday's second pause goes on for two times.
+    const long = (weeks: readonly number[]): number[] => {
+      const { readings } = pulses(6 * 7 * 6, 30, 12, { edit: (k, length) => (k % 42 === 38 && weeks.includes(Math.floor(k / 42)) ? 72 : length) });
+      let tick = 0;
+      return run(readings.map((one) => ({ ...one, tick: Math.floor((tick += WEEK_TICKS / 882)), learning: false })).map((one, t) => ({ ...one, learning: t < 882 * 3 })));
+    };
+    const usual = long([]).filter((x) => x > 1);
+    expect(usual).toHaveLength(0);
+    expect(long([3]).filter((x) => x > 1).length).toBeGreaterThan(0);
   });
 
   it('has nothing to say where times are as they come', () => {

@@ -75,6 +75,23 @@ describe('what is no anomaly', () => {
     expect(bench.inEvent.slice(4 * 108 + 60).some(Boolean)).toBe(false);
   });
 
+  it('the shifts of a machine that was connected while it rested for days: each event ends when it rests again, and there is none from the fifth shift on', () => {
+    const bench = new Bench();
+    const draw = noise(41);
+    const feed = (readings: number, power: () => number): void => {
+      for (let k = 0; k < readings; k++) bench.feed({ power: power() });
+    };
+    feed(700, () => 0);
+    for (let shift = 0; shift < 10; shift++) {
+      feed(60, () => 230 + 0.3 * draw());
+      const rest = bench.inEvent.length;
+      feed(84, () => 0);
+      expect(bench.inEvent.slice(rest + 45).some(Boolean), `the rest after shift ${shift}`).toBe(false);
+      if (shift > 3) expect(bench.inEvent.slice(rest - 60).some(Boolean), `shift ${shift}`).toBe(false);
+    }
+    expect(bench.inEvent.some(Boolean)).toBe(true);
+  });
+
   it('but not a value beyond a limit, also of a device that was not seen before', () => {
     for (const before of [0, 110]) {
       const bench = new Bench({ settings: { rules: [{ max: 30 }] } });

@@ -4,7 +4,7 @@ import type { Channel } from './tuning.js';
 /** What a channel's surprise looks like to people. */
 export const KIND_OF: Record<Channel, AnomalyKind> = {
   x: 'spike', e1: 'spike', e32: 'drift', tod: 'pattern',
-  stuck: 'stuck', season: 'pattern', span: 'pattern', pace: 'pattern', level: 'shift', rough: 'variance', peak: 'spike', step: 'shift',
+  stuck: 'stuck', season: 'pattern', span: 'pattern', pace: 'pattern', level: 'shift', rough: 'variance', peak: 'spike', step: 'shift', clock: 'pattern',
 };
 
 /** What is known about an alarm when its reason is written. */
@@ -70,6 +70,7 @@ function explain(e: Evidence): string {
     case 'season': return `the latest readings are unlike this phase of the cycles before${never && `,${never}`}`;
     case 'span': return `a cycle did not come${never && `,${never}`}`;
     case 'pace': return `a pulse or a pause of unusual length${never && `,${never}`}`;
+    case 'clock': return `a rise or a fall at an unusual hour, or none at the usual one${never && `,${never}`}`;
     case 'level': return `the level of the last 32 readings is unusually ${e.above ? 'high' : 'low'}${never && `,${never}`}`;
     case 'rough': return `the readings jump unusually ${e.above ? 'far' : 'little'} from one to the next${never && `,${never}`}`;
     case 'peak': return `${e.above ? 'a peak' : 'a dip'} like none before${never && `,${never}`}`;

@@ -19,7 +19,7 @@ const BOX_WORDS = 9;
 export const RELEARN_READINGS = 120;
 /** Where the condition of the series begins (condition.ts). */
 export const CONDITION = FRONT_WORDS + BOXES * BOX_WORDS;
-const CONDITION_WORDS = 16;
+const CONDITION_WORDS = 23;
 const HOURS = CONDITION + CONDITION_WORDS;
 const HOURS_A_DAY = 24;
 const CALIBRATION = HOURS + HOURS_A_DAY;
@@ -74,7 +74,7 @@ interface KernelExports {
  */
 export class Records implements StatePart {
   readonly name = 'judge';
-  readonly version = 5;
+  readonly version = 6;
   readonly per = 'series';
   readonly words: number;
   readonly bytesPerSlot: number;
@@ -96,7 +96,8 @@ export class Records implements StatePart {
 
   constructor(tuning: Tuning, intervals: number, channels: readonly Channel[]) {
     const on = (channel: Channel): boolean => channels.includes(channel);
-    let words = CALIBRATION + CHANNELS.length * CALIBRATION_WORDS;
+    // None behind the last channel that is on.
+    let words = CALIBRATION + (1 + Math.max(...channels.map((channel) => CHANNELS.indexOf(channel)))) * CALIBRATION_WORDS;
     words += words % 2;
     const take = (more: number): number => (words += more) - more;
     const horizon = (this.#horizon = on('e32') || on('peak') || on('step') ? take(2 * HORIZON) : 0);

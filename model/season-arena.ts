@@ -20,7 +20,7 @@ export class SeasonArena extends Arena {
   readonly #start: number;
 
   constructor(words: number) {
-    super('season', 2, 'series', words);
+    super('season', 3, 'series', words);
     const { memory, kernel, heapBase } = openKernel<SeasonKernel>(KERNEL_WASM_BASE64, 2);
     this.#memory = memory;
     this.kernel = kernel;

@@ -1,4 +1,5 @@
-import { Pace, PACE_WORDS, type PaceFinding } from './pace.js';
+import { Clock, CLOCK_WORDS, type ClockFinding, DAY_TICKS } from './clock.js';
+import { MOST_MISSING, Pace, PACE_WORDS, type PaceFinding } from './pace.js';
 import { fold, PATTERN_BLOCKS, recode, unfold, UNKNOWN } from './ring.js';
 import { SeasonArena } from './season-arena.js';
 import type { Tuning } from './tuning.js';
@@ -34,6 +35,9 @@ const LACK_EVERY = 4;
 /** What is high and what is low is looked at once in so many blocks. */
 const BOUND_EVERY = 32;
 const DAY_MS = 86_400_000;
+/** A series rises or falls by the clock if it then stays so for so many readings and so long. */
+const LASTING_READINGS = 3;
+const LASTING_MS = DAY_MS / 48;
 
 // Words of a series.
 const STRIDE = 0; // int: readings in a block
@@ -59,13 +63,15 @@ const MISMATCH = 19; // EW mean over a quarter cycle
 const RANGE = 20; // usual range of a cycle, in codes
 const RING = 21; // PATTERN_BLOCKS bytes
 const PACE = RING + PATTERN_BLOCKS / 4;
-const WORDS = PACE + PACE_WORDS;
+const CLOCK = PACE + PACE_WORDS;
+const WORDS = CLOCK + CLOCK_WORDS;
 
 // Places in `given`.
 export const VALUE = 0;
 export const LEVEL = 1;
 export const SCALE = 2;
 export const PERIOD_MS = 3;
+export const TIME_MS = 4;
 
 /** What the latest block told, once a cycle is known. */
 export interface SeasonFinding {
@@ -92,9 +98,10 @@ export interface SeasonFinding {
 export class Season {
   readonly arena = new SeasonArena(WORDS);
   /** What `step` takes beside its arguments; a double that is an argument would be boxed at each reading. */
-  readonly given = new Float64Array(4);
+  readonly given = new Float64Array(5);
   readonly finding: SeasonFinding = { measured: false, judged: false, mismatch: 0, lack: 0, blocks: 0 };
   readonly #pace: Pace;
+  readonly #clock = new Clock();
 
   // The series at hand.
   #s: Float32Array = new Float32Array(0);
@@ -114,6 +121,11 @@ export class Season {
     return this.#pace.finding;
   }
 
+  /** When of the day it rises and falls, as of the latest reading. */
+  get clock(): ClockFinding {
+    return this.#clock.finding;
+  }
+
   /** Readings of a cycle; 0 where none is known. */
   cycleReadings(slot: number): number {
     this.#select(slot);
@@ -121,14 +133,14 @@ export class Season {
   }
 
   /**
-   * Takes one reading: `given` is its working value less its anchor, mean and scale of the series on the same anchor, and its period in ms.
+   * Takes one reading: `given` is its working value less its anchor, mean and scale of the series on the same anchor, its period in ms and its time.
    *
    * @param t readings before it; @param missing readings that were due since the last one and did not come
    * @param learning false in an event: the ring keeps no block of it, so none is compared and none to come is compared with it
    */
   step(slot: number, t: number, missing: number, learning: boolean): void {
     this.finding.measured = this.finding.judged = false;
-    this.pace.excess = -1;
+    this.pace.excess = this.clock.excess = -1;
     if (t < FROM_READING) return;
     const v = this.given[VALUE];
     const mean = this.given[LEVEL];
@@ -143,7 +155,7 @@ export class Season {
       s[at + UNIT] = scale / CODES;
       ints[at + WAIT] = 40;
     }
-    this.#pace.step(v, missing, learning);
+    this.#stepTimes(v, missing, learning);
     const stride = ints[at + STRIDE];
     for (let left = missing < PATTERN_BLOCKS * stride ? missing : PATTERN_BLOCKS * stride; left > 0; left--) {
       if (++ints[at + FILLED] >= stride) this.#push();
@@ -159,6 +171,15 @@ export class Season {
     else if (ints[at + WAIT]-- <= 0) this.#begin(mean, scale);
   }
 
+  /** How long it is high and low, and when. */
+  #stepTimes(v: number, missing: number, learning: boolean): void {
+    const tick = Math.floor((this.given[TIME_MS] / DAY_MS) * DAY_TICKS);
+    this.#pace.step(v, tick, missing, learning);
+    if (!this.#pace.bounded) return;
+    const lasting = Math.max(LASTING_READINGS, Math.ceil(LASTING_MS / this.given[PERIOD_MS]));
+    this.#clock.step(this.#pace.high, tick, lasting, missing > MOST_MISSING, learning);
+  }
+
   #select(slot: number): void {
     const { arena } = this;
     const page = arena.page(slot);
@@ -169,6 +190,7 @@ export class Season {
     this.#ring = 4 * (this.#at + RING);
     this.#address = arena.address(page, this.#at + RING);
     this.#pace.select(this.#s, this.#ints, this.#at + PACE);
+    this.#clock.select(this.#s, this.#ints, this.#at + CLOCK);
   }
 
   #bound(): void {

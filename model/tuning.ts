@@ -1,5 +1,5 @@
 /** The channels of the detector: each a view of the series in which a fault of some kind is unlike anything before. */
-export const CHANNELS = ['x', 'e1', 'e32', 'tod', 'stuck', 'season', 'span', 'pace', 'level', 'rough', 'peak', 'step'] as const;
+export const CHANNELS = ['x', 'e1', 'e32', 'tod', 'stuck', 'season', 'span', 'pace', 'level', 'rough', 'peak', 'step', 'clock'] as const;
 export type Channel = (typeof CHANNELS)[number];
 
 /**
@@ -122,5 +122,6 @@ export const DEFAULT_TUNING: Tuning = {
     rough: { a: 0.1, b: 0.25, weight: 2, offset: -1.2, loudest: 0.7, rare: 1.9 },
     peak: { a: 1, b: 0.2, weight: 2, offset: -1, loudest: 0.6, rare: 2 },
     step: { a: 2, b: 0.2, weight: 2, offset: -1, loudest: 1.4, rare: 4 },
+    clock: { a: 0.2, b: 0.4, weight: 0.3, offset: 1.8, loudest: 0.2, rare: 2 },
   },
 };

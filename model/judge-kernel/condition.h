@@ -20,11 +20,21 @@ static double roughness_off(const Condition *c) { return deviations(ln(c->square
 #define SQUARE_RATE (1.0 / 16)
 #define SLOWEST (1.0 / 1000)
 #define OFF_SIGMAS 3.5
+#define NEAR (1.0 / 16)  // share of the way that the level went: what is left of it is no deviation, however many of those of a series that never moved before
+#define SMOOTH_READINGS 24  // readings in a row with usual errors are no rough ones, however rough those before them were
 #define CALM_READINGS 6
 #define YOUNG_READINGS 300  // a normal known from fewer is given up for what has lasted three times as long
 #define YOUNG_TIMES 3
 #define DRIFT_READINGS 256
 #define WANDERING 36  // of a random walk the normal moves by a quarter of its deviation in DRIFT_READINGS, of what has a level to return to far less
+// Events that come and go: those of so many readings or more are alike if their levels went as far, within a factor, and are remembered for a week (or so many readings).
+#define LONG_READINGS 48
+#define ALIKE 1.5
+#define LATELY_MS 604800000.0
+#define LATELY_READINGS 3000
+#define TIMES 1.5        // from the third on they are learned from, for so many times as long as they ever were
+#define LONGER 1.5
+#define LEAST_SHARE 0.15  // of the normal that the third is, however short it was: its level is then within OFF_SIGMAS
 #define LASTING_READINGS 12  // readings in a row off the normal that make a lasting state of what began with one reading
 
 #define MOST_SQUARE 1000  // times the usual, so that one huge error does not fill it for long
@@ -68,20 +78,61 @@ static void learn(Condition *c, int n, int fast) {
   c->wanders = WANDERING * (double)c->drift > c->level_variance;
 }
 
+// How far the fast level is from the normal.
+static double away(const Condition *c) { return (double)c->level - c->level_mean; }
+
 // Whether the fast level or the fast roughness is off the normal.
 static int is_off(const Condition *c, double scale) {
-  return size_of(level_off(c, scale)) > OFF_SIGMAS || size_of(roughness_off(c)) > OFF_SIGMAS;
+  const int level = size_of(level_off(c, scale)) > OFF_SIGMAS && size_of(away(c)) > NEAR * size_of(c->reached);
+  const double rough = roughness_off(c);
+  return level || rough < -OFF_SIGMAS || (rough > OFF_SIGMAS && c->smooth < SMOOTH_READINGS);
 }
 
-// Takes one reading; returns ENDED, OPEN, LASTING as they hold after it. `still`: something else holds the event open; `limit`: it is a limit that a person set.
-static int condition_step(const Params *p, Condition *c, double v, double scale, double square, int still, int limit) {
-  const int open = c->open == 1, n = c->readings;
-  if (n == 0) c->level = c->level_mean = c->drift_from = (float)v;
-  take(c, v, scale, square, n);
-  const int off = open && n >= KNOWN_READINGS && is_off(c, scale);
+// How many events like the latest are remembered.
+static double remembered(const Condition *c, int t, double period_ms) {
+  const double lately = LATELY_MS / period_ms, readings = lately > LATELY_READINGS ? lately : LATELY_READINGS;
+  return c->times * exp_of((c->ended - t) / readings);
+}
+
+// What lasted for so long belongs to the normal, as if it had been learned all the while.
+static void adopt(Condition *c, double reached, int readings) {
+  const double least = LEAST_SHARE, lasted = 1 - exp_of(-readings * SLOWEST), share = lasted > least ? lasted : least;
+  learn_into(&c->level_mean, &c->level_variance, c->level_mean + reached, share);
+}
+
+// An event has ended by itself.
+static void recall(Condition *c, int t, double period_ms) {
+  if (c->since < LONG_READINGS) return;
+  if (c->recurs) adopt(c, c->reached, c->since);
+  const double ratio = c->usual != 0 ? c->reached / (double)c->usual : 0;
+  const int alike = ratio > 1 / ALIKE && ratio < ALIKE;
+  c->times = (float)(alike ? remembered(c, t, period_ms) + 1 : 1);
+  if (!alike || c->since > c->lasted) c->lasted = c->since;
+  c->usual = c->reached;
+  c->ended = t;
+}
+
+// Whether the event that is open is like others that came and went, no longer and no further off so far: the third night shift is none. What goes on is a fault again.
+static int recurs(const Condition *c, int t, double period_ms) {
+  const double usual = c->usual;
+  if (c->since > LONGER * c->lasted || size_of(c->reached) > ALIKE * size_of(usual)) return 0;
+  return away(c) * usual > -0.5 * usual * usual && remembered(c, t, period_ms) >= TIMES;
+}
+
+// Takes a reading; returns ENDED, OPEN, LASTING as they hold after it. `still`: something else holds the event open; LIMIT: it is a limit that a person set.
+static int condition_step(const Params *p, Condition *c, const Row *row, int still) {
+  const int open = c->open == 1, n = c->readings, limit = row->given & LIMIT;
+  if (n == 0) c->level = c->level_mean = c->drift_from = (float)row->v;
+  take(c, row->v, row->scale, row->square, n);
+  if (!open) c->reached = 0;
+  else if (size_of(away(c)) > size_of(c->reached)) c->reached = (float)away(c);
+  c->smooth = open && ln(row->square + 1e-6) < c->rough_mean + OFF_SIGMAS * (root(c->rough_variance) + ROUGH_FLOOR) ? c->smooth + 1 : 0;
+  c->recurs = open && !limit && recurs(c, row->t, row->period_ms);
+  const int off = open && n >= KNOWN_READINGS && is_off(c, row->scale);
   c->lasting = off ? c->lasting + 1 : 0;
   const int relearn = c->relearn;
   if (relearn > 0) c->relearn = relearn - 1;
+  // What recurs is not learned before it has ended, or it would end by being learned.
   if (!open || relearn > 0 || c->wanders) learn(c, n, relearn > 0);
   if (!open) return 0;
   const int lasting = c->lasting >= LASTING_READINGS ? LASTING : 0;
@@ -89,8 +140,9 @@ static int condition_step(const Params *p, Condition *c, double v, double scale,
   c->calm = off || still ? 0 : c->calm + 1;
   // What a series did for an hour does not make an event of all that it does the day after. A limit is none of what it did.
   const int outgrown = !limit && n < YOUNG_READINGS && c->since > YOUNG_TIMES * n;
-  if (outgrown) c->relearn = p->relearn;
   if (c->calm < CALM_READINGS && !outgrown) return OPEN | lasting;
+  if (outgrown) c->relearn = p->relearn;
+  else recall(c, row->t, row->period_ms);
   c->open = 0;
   return ENDED | lasting;
 }

@@ -141,9 +141,9 @@ static void judge_run(const Params *p, Record *r, Row *row, const Expected *expe
   // A run that goes on counts no more, or a stuck sensor would teach that it repeats itself.
   if (run < SHORT_RUN) r->repeats = (float)(r->repeats + (t < 1000 ? 1.0 / (t + 1) : 0.001) * (equal - (double)r->repeats));
   if (!equal) {
-    // One long run does not become normal; several, each a little longer than was normal, do.
+    // One long run does not become normal; several, each a little longer than was normal, do; and so does that from the first reading on.
     const double length = ln(1.0 + ran), record = r->record, most = (record > LN_SHORT_RUN ? record : LN_SHORT_RUN) + 0.5;
-    if (length > record) r->record = (float)(length < most ? length : most);
+    if (length > record) r->record = (float)(length < most || ran + 1 == t ? length : most);
     return;
   }
   if (run < SHORT_RUN) return;
@@ -163,9 +163,10 @@ static void judge_run(const Params *p, Record *r, Row *row, const Expected *expe
 #define LONGEST_STEP 6.0  // scales: one reading is no level
 #define SLOW_FLOOR 0.02
 #define SLOW_SIGMAS 4.0
+#define LEAST_HELD 1e-9  // scales: a level that never moved can be left
 #define MOST_LEVEL 8.0
 #define USUAL_READINGS 2000
-#define FORGOTTEN (1.0 / 400)  // of an excursion, at each reading that is none
+#define FORGOTTEN (1.0 / 2000)  // of an excursion, at each reading that is none: what comes every few hours is said once
 
 // The level of the latest 32 readings against what it usually is. What is far off is learned no faster than what is not.
 static void judge_level(const Params *p, Record *r, Row *row, const Expected *expected) {
@@ -174,7 +175,7 @@ static void judge_level(const Params *p, Record *r, Row *row, const Expected *ex
   const double step = row->v - r->slow, longest = LONGEST_STEP * row->scale;
   r->slow = (float)(r->slow + SLOW_RATE * within(step, -longest, longest));
   const double off = (double)r->slow - r->slow_mean, far = deviations(r->slow, r->slow_mean, r->slow_variance, SLOW_FLOOR * row->scale);
-  const double most = t > 20 ? SLOW_SIGMAS * root(r->slow_variance) + 1e-9 : VALUE_LIMIT;
+  const double most = t > 20 ? SLOW_SIGMAS * root(r->slow_variance) + LEAST_HELD * row->scale : VALUE_LIMIT;
   const double held = within(off, -most, most), rate = 1.0 / (t < USUAL_READINGS ? t + 1 : USUAL_READINGS);
   r->slow_mean = (float)(r->slow_mean + rate * held);
   r->slow_variance = (float)((1 - rate) * (r->slow_variance + rate * held * held));
@@ -190,10 +191,10 @@ static void judge_roughness(const Params *p, Record *r, Row *row, const Expected
   judge_excess(p, r, row, ROUGH, size_of(far) / p->rough_off, FORGOTTEN, far > 0 ? ABOVE : 0, expected);
 }
 
-static void judge_shape(const Params *p, Record *r, Row *row, int channel, float records[2], Shape shape, const Expected *expected) {
+// told: whether it is news; it makes the record all the same.
+static void judge_shape(const Params *p, Record *r, Row *row, int channel, float records[2], Shape shape, int told, const Expected *expected) {
   const double higher = beyond_record(records, shape);
-  // The step back at the end of an event is no news.
-  if (!(higher > 0) || row->t < p->count_from || (channel == STEP && (row->given & LEARNING) == 0)) return;
+  if (!(higher > 0) || row->t < p->count_from || !told) return;
   const double beyond = higher - noise(p, row, X);
   if (!(beyond > 0)) return;
   report(p, r, row, channel, novelty_size(in_ranges(&r->box[X], beyond), expected), 0, shape.up ? ABOVE : 0, expected);
@@ -203,8 +204,9 @@ static void judge_shapes(const Params *p, Record *r, Row *row, const Expected *e
   const int t = row->t;
   // Readings on both sides of a gap are no shape. Heights are in ranges of x.
   if (p->horizon == 0 || p->box[X] == 0 || t <= SHAPE_READINGS || r->mute >= HORIZON - SHAPE_READINGS) return;
-  if (p->on >> PEAK & 1) judge_shape(p, r, row, PEAK, r->peaks, peak_before(p, r, row->v, t), expected);
-  if (p->on >> STEP & 1) judge_shape(p, r, row, STEP, r->steps, step_to(p, r, row->v, t), expected);
+  if (p->on >> PEAK & 1) judge_shape(p, r, row, PEAK, r->peaks, peak_before(p, r, row->v, t), 1, expected);
+  // The step back at the end of an event is no news.
+  if (p->on >> STEP & 1) judge_shape(p, r, row, STEP, r->steps, step_to(p, r, row->v, t), row->given & LEARNING, expected);
 }
 
 static void keep_value(const Params *p, Record *r, double v, int t) {
@@ -301,7 +303,7 @@ int settle(const Params *p, float *arena, Row *rows, int n) {
     if (row->given & REST) r->peak = (float)(r->peak * (1 - p->repeat_decay));
     // Neither does an event end while values are unlike the normal, but where the series wanders there is none to return to.
     const int still = row->given & STILL || (row->said & (OUTSIDE | WANDERS)) == OUTSIDE;
-    const int said = condition_step(p, &r->condition, row->v, row->scale, row->square, still, row->given & LIMIT);
+    const int said = condition_step(p, &r->condition, row, still);
     row->said |= said;
     // The long forecasts made in the event spoke of it: against what came back they say nothing. Those of one reading ahead do.
     if ((said & ENDED) && r->mute < HORIZON - 1) r->mute = HORIZON - 1;

@@ -1,7 +1,7 @@
 // What is kept of a series, and what is found of a reading, as model/records.ts lays them out.
 #pragma once
 
-enum { X, E1, E32, TOD, STUCK, SEASON, SPAN, PACE, LEVEL, ROUGH, PEAK, STEP };  // CHANNELS in model/tuning.ts, in its order
+enum { X, E1, E32, TOD, STUCK, SEASON, SPAN, PACE, LEVEL, ROUGH, PEAK, STEP, CLOCK };  // CHANNELS in model/tuning.ts, in its order
 #define MOST_CHANNELS 16
 #define BOXES 4
 #define SILENT (-100.0)
@@ -57,7 +57,14 @@ typedef struct {
   float drift, drift_from;
   int lasting;
   float square_limit;
-  int wanders;  // it has no level to return to
+  int wanders;    // it has no level to return to
+  float reached;  // how far the level went from the normal in the present event, with its sign
+  float usual;    // the same of the latest long event that ended by itself
+  float times;    // how many like it there were lately
+  int lasted;     // readings of the longest of them
+  int ended;      // reading at which the latest ended
+  int recurs;     // the present event is like them so far: it is learned from
+  int smooth;     // readings in a row whose errors were usual, in the present event
 } Condition;
 
 // The front of a record; the rest is where Params says.
