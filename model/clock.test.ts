@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { gaussian, seededRandom } from '../core/random.js';
-import { Clock, CLOCK_WORDS, DAY_TICKS } from './clock.js';
+import { DAY_TICKS } from './calendar.js';
+import { Clock, CLOCK_WORDS } from './clock.js';
 
 /** Readings a day, one every five minutes; edges must last for half an hour. */
 const DAY = 288;

@@ -1,13 +1,13 @@
+import { DAY_TICKS } from './calendar.js';
+
 /**
  * When of the day a series rises and falls, where it does so by the clock: a door that opens at seven, a schedule of set points. How long it then stays so is the matter
  * of its pace; over nights and weekends that has no rhythm, and the clock has.
  *
- * An edge counts once the series has stayed beyond it for a while. It is told where none of the latest ones of its kind was near; a rise that did not come is told where it
- * always came on this day of the week, and the days of the week are alike. Times are of UTC, in ticks.
+ * An edge counts once the series has stayed beyond it for a while. It is told where none of the latest ones of its kind was near; a rise that did not come is told where
+ * it always came on this day of the week, and the days of the week are alike. Times are of UTC, in ticks.
  */
 
-/** Ticks a day; those of a day fit a byte. */
-export const DAY_TICKS = 256;
 /** Words that a series takes in the arena of its season. */
 export const CLOCK_WORDS = 14;
 const SPREAD = 0; // mean distance of an edge from the nearest of those before, ticks

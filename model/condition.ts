@@ -9,6 +9,7 @@ const LASTING = 13; // int: readings in a row that were off the normal in level 
 const WANDERS = 15; // int: 1 where it has no level to return to
 const TIMES = 18; // how many events like the latest there were lately
 const RECURS = 21; // int: 1 while the event is like them
+const UNTOLD = 23; // int: 1 while nobody was told of it
 
 /**
  * Is a series that raised an alarm back to normal? The normal is what its level and its roughness were when the event opened; it
@@ -21,8 +22,11 @@ const RECURS = 21; // int: 1 while the event is like them
 export class Conditions {
   constructor(readonly records: Records) {}
 
-  isOpen(slot: number): boolean {
-    return this.records.ints[this.#at(slot) + OPEN] === 1;
+  /** Whether an event is open that people were told of. */
+  isTold(slot: number): boolean {
+    const { ints } = this.records;
+    const at = this.#at(slot);
+    return ints[at + OPEN] === 1 && ints[at + UNTOLD] === 0;
   }
 
   /** Factor on the rates at which the series' normal is learned. */
@@ -30,14 +34,19 @@ export class Conditions {
     const { ints } = this.records;
     const at = this.#at(slot);
     if (ints[at + RELEARN] > 0) return 20;
-    return ints[at + OPEN] === 0 || ints[at + WANDERS] === 1 || ints[at + RECURS] === 1 ? 1 : 0;
+    return ints[at + OPEN] === 0 || ints[at + UNTOLD] === 1 || ints[at + WANDERS] === 1 || ints[at + RECURS] === 1 ? 1 : 0;
   }
 
-  open(slot: number): void {
+  /** An alarm; @param told false of what comes by the calendar: it is learned from, but its level is no part of the normal before it ends, and is told if it stays. */
+  open(slot: number, told: boolean): void {
     const { ints } = this.records;
     const at = this.#at(slot);
-    ints[at + OPEN] = 1;
-    ints[at + SINCE] = ints[at + CALM] = 0;
+    if (ints[at + OPEN] === 0) {
+      ints[at + OPEN] = 1;
+      ints[at + SINCE] = ints[at + CALM] = 0;
+      ints[at + UNTOLD] = told ? 0 : 1;
+    }
+    if (told) ints[at + UNTOLD] = 0;
   }
 
   /** Ends the event here and now; the present is the new normal when `accept`. */

@@ -48,6 +48,8 @@ const INTERVALS = { default: 16, compact: 5 };
 const NOT_COMPACT: ReadonlySet<Channel> = new Set(['e32', 'season', 'span', 'pace', 'clock', 'peak', 'step']);
 /** A score at a limit that a person set. */
 const LIMIT_SCORE = 2;
+/** The least that is an alarm for sure: its onset was one, and was usual. */
+const OVERDUE_SCORE = 1.5;
 /** Odds beyond this share of the threshold keep an open event open. */
 const STILL = 0.7;
 
@@ -201,6 +203,7 @@ export class StreamDetector implements Detector {
     for (let i = 0; i < n; i++) {
       const row = rows[from + first + i];
       const said = judge.said(i);
+      if (said & SAID.OVERDUE) this.#tellOverdue(batch, row);
       // An event that ends is told also of a series that is warming up, or it would stay open with its device.
       const told = batch.flags[row] & FLAG.WARMING ? SAID.ENDED : SAID.OPEN | SAID.ENDED;
       if ((said & told) === 0 || this.#policies.ofSlot(this.fleet, batch.slot[row]).ignore) continue;
@@ -233,24 +236,32 @@ export class StreamDetector implements Detector {
     const periodMs = judge.periodMs(i);
     const silent = odds <= SILENT;
     const threshold = silent ? Infinity : thresholdOf(tuning, CHANNELS[found.channel], rarityOf(periodMs, policy.falseAlarmsPerDay), judge.readings(slot));
-    const emitted = !silent && judge.emits(slot, odds, threshold) && counts(policy, found.above, batch.value[row] - batch.yhat[row]);
+    const alarms = !silent && judge.emits(slot, odds, threshold) && counts(policy, found.above, batch.value[row] - batch.yhat[row]);
+    const emitted = alarms && !judge.isUsual(slot, odds, batch.timestampMs[row]);
     const score = odds <= 0 ? 0 : odds / threshold;
     batch.anomalyScore[row] = emitted ? score : 0.5 * Math.min(score, 1);
-    const wasOpen = this.#conditions.isOpen(slot);
-    const limit = beyond && !wasOpen;
+    const limit = beyond && !this.#conditions.isTold(slot);
     if (limit) batch.anomalyScore[row] = Math.max(score, LIMIT_SCORE);
-    if (emitted || limit) {
-      if (!wasOpen) this.#conditions.open(slot);
-      this.#devices.alarm(row, this.#describe(batch, row, periodMs, beyond));
-    }
+    if (alarms || limit) this.#conditions.open(slot, emitted || limit);
+    if (emitted || limit) this.#devices.alarm(row, this.#describe(batch, row, periodMs, beyond));
     judge.close(i, beyond, stuck || odds > STILL * threshold, silent);
+  }
+
+  /** What comes at this time of the day or week has stayed for longer than it ever did. */
+  #tellOverdue(batch: Batch, row: number): void {
+    const [yhat, yhatLower, yhatUpper] = forecastAt(batch, row);
+    batch.anomalyScore[row] = OVERDUE_SCORE;
+    this.#devices.alarm(row, {
+      metric: this.fleet.metricOfSlot(batch.slot[row]), atMs: batch.timestampMs[row], score: OVERDUE_SCORE, kind: 'shift', channel: -1, actual: batch.value[row], yhat, yhatLower, yhatUpper,
+      reason: reasonText({ channel: 'overdue', actual: batch.value[row], yhat, yhatLower, yhatUpper, unseenMs: 0, above: false, extreme: false, run: 0 }),
+    });
   }
 
   #describe(batch: Batch, row: number, periodMs: number, beyond: boolean): Alarm {
     const found = this.judge.finding;
     const slot = batch.slot[row];
     const channel = CHANNELS[found.channel];
-    const [yhat, yhatLower, yhatUpper] = [batch.yhat[row], batch.yhatLower[row], batch.yhatUpper[row]].map((x) => (Number.isFinite(x) ? x : null));
+    const [yhat, yhatLower, yhatUpper] = forecastAt(batch, row);
     const spoke = found.odds > SILENT && !beyond;
     return {
       metric: this.fleet.metricOfSlot(slot), atMs: batch.timestampMs[row], score: batch.anomalyScore[row],
@@ -320,6 +331,10 @@ export class StreamDetector implements Detector {
   canTakeFeedback(eventId: string, verdict: FeedbackVerdict): boolean {
     return this.#events.canTakeFeedback(eventId, verdict);
   }
+}
+
+function forecastAt({ yhat, yhatLower, yhatUpper }: Batch, row: number): (number | null)[] {
+  return [yhat[row], yhatLower[row], yhatUpper[row]].map((x) => (Number.isFinite(x) ? x : null));
 }
 
 function none(): boolean {

@@ -1,4 +1,5 @@
 import type { StatePart } from '../core/state.js';
+import { comesByTheCalendar, forgetCalendar, tickOf } from './calendar.js';
 import type { Finding } from './finding.js';
 import { FEATURES } from './normaliser.js';
 import type { Predictor } from './predictor.js';
@@ -149,6 +150,12 @@ export class Judge {
     return odds > threshold && odds > peak + tuning.repeatMargin;
   }
 
+  /** Whether an alarm is what comes at this time of the day, or of the week; it is noted for those to come. */
+  isUsual(slot: number, odds: number, timestampMs: number): boolean {
+    const { floats, ints, calendar } = this.records;
+    return calendar > 0 && comesByTheCalendar(floats, ints, this.records.at(slot) + calendar, tickOf(timestampMs), odds);
+  }
+
   /** The forecasts that were made from this reading: called after the predictor has advanced. */
   keepForecast(slot: number): void {
     this.records.keepForecast(slot, this.predictor.location(slot, 2));
@@ -164,7 +171,8 @@ export class Judge {
 
   /** A person confirmed the fault that spoke on this channel: it does not count against the next one, on any channel that it spoke on. */
   forgetEvent(slot: number, channel: number): void {
-    const { floats, ints } = this.records;
+    const { floats, ints, calendar } = this.records;
+    if (calendar > 0) forgetCalendar(ints, this.records.at(slot) + calendar);
     const latest = ints[this.records.at(slot) + this.records.calibration(channel) + LATEST];
     for (let k = 0; k < CHANNELS.length; k++) {
       const c = this.records.at(slot) + this.records.calibration(k);

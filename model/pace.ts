@@ -1,4 +1,4 @@
-import { DAY_TICKS } from './clock.js';
+import { isWeeksBefore } from './calendar.js';
 
 /**
  * How long a series stays high and low, where it does so regularly: the pulses and pauses of a machine, the teeth of a saw. Each time, in logarithms, is held
@@ -46,10 +46,6 @@ const MOST_LATE = 1.6;
 
 /** Of a kind: the days of the week that are unlike the others. */
 const UNUSUAL_KEPT = 3;
-/** Times that begin so many weeks after each other, give or take an hour and a half, are at the same time of the week. */
-const WEEK_TICKS = 7 * DAY_TICKS;
-const MOST_WEEKS = 4;
-const SAME_TICKS = 16;
 
 /** What the latest reading told. */
 export interface PaceFinding {
@@ -150,9 +146,7 @@ export class Pace {
     const ints = this.#ints;
     const at = this.#at;
     for (let k = 0; k < UNUSUAL_KEPT; k++) {
-      const since = ints[at + BEGAN] - ints[at + UNUSUAL + 2 * (UNUSUAL_KEPT * kind + k)];
-      const weeks = Math.round(since / WEEK_TICKS);
-      if (weeks >= 1 && weeks <= MOST_WEEKS && Math.abs(since - weeks * WEEK_TICKS) < SAME_TICKS) return k;
+      if (isWeeksBefore(ints[at + UNUSUAL + 2 * (UNUSUAL_KEPT * kind + k)], ints[at + BEGAN])) return k;
     }
     return -1;
   }

@@ -47,6 +47,24 @@ describe('what is no anomaly', () => {
     expect(alarmsByDay.slice(9).reduce((a, b) => a + b, 0)).toBeLessThanOrEqual(2);
   });
 
+  it('a job on Sunday mornings, after two or three of them', () => {
+    const alarms = new Array<number>(12).fill(0);
+    for (let seed = 0; seed < 6; seed++) {
+      const bench = new Bench();
+      const draw = noise(70 + seed);
+      for (let week = 0; week < 12; week++) {
+        const first = bench.scores.length;
+        // START_MS is a Monday: three hours, give or take a quarter, from three o'clock on.
+        const end = 6 * 144 + 36 + 1.5 * draw();
+        for (let k = 0; k < 7 * 144; k++) bench.feed({ temperature: (k >= 6 * 144 + 18 && k < end ? 70 : 55) + draw() });
+        alarms[week] += bench.scores.slice(first + 6 * 144 + 18, first + 6 * 144 + 48).filter((score) => score > 1).length;
+      }
+    }
+    expect(alarms[0]).toBeGreaterThanOrEqual(6);
+    // Of 48 mornings; as rarely as elsewhere.
+    expect(alarms.slice(4).reduce((a, b) => a + b, 0)).toBeLessThanOrEqual(8);
+  });
+
   it('clocks that are put forward, after one day at most', () => {
     for (let seed = 0; seed < 3; seed++) {
       const bench = new Bench();

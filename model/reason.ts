@@ -9,7 +9,7 @@ export const KIND_OF: Record<Channel, AnomalyKind> = {
 
 /** What is known about an alarm when its reason is written. */
 export interface Evidence {
-  channel: Channel | 'limit' | 'joint' | 'state';
+  channel: Channel | 'limit' | 'overdue' | 'joint' | 'state';
   actual: number;
   yhat: number | null;
   yhatLower: number | null;
@@ -75,6 +75,7 @@ function explain(e: Evidence): string {
     case 'rough': return `the readings jump unusually ${e.above ? 'far' : 'little'} from one to the next${never && `,${never}`}`;
     case 'peak': return `${e.above ? 'a peak' : 'a dip'} like none before${never && `,${never}`}`;
     case 'step': return `the largest ${e.above ? 'rise' : 'fall'} that stayed${inTime}`;
+    case 'overdue': return 'what comes at this time of the day or week has lasted longer than it ever did';
     case 'limit': return 'beyond the limit that is set for it';
     case 'joint': return `${told(e.parts ?? [])} what the other metrics say of it; they do not go together as before`;
     case 'state': return `the device has left its normal state: ${told(e.parts ?? [])} ${(e.parts?.length ?? 0) > 1 ? 'their usual levels' : 'its usual level'}`;

@@ -2,6 +2,7 @@ import { GruardError, messageOf } from '../core/errors.js';
 import type { StatePart } from '../core/state.js';
 import { KERNEL_WASM_BASE64 } from './judge-kernel/module.js';
 import { MOST_PAGES, openKernel, PAGE_BYTES, type WasmMemory } from './kernel/webassembly.js';
+import { CALENDAR_WORDS } from './calendar.js';
 import { CHANNELS, type Channel, type Tuning } from './tuning.js';
 
 /** Rows that are judged together: their records stay in the cache from one pass to the next. */
@@ -19,7 +20,7 @@ const BOX_WORDS = 9;
 export const RELEARN_READINGS = 120;
 /** Where the condition of the series begins (condition.ts). */
 export const CONDITION = FRONT_WORDS + BOXES * BOX_WORDS;
-const CONDITION_WORDS = 23;
+const CONDITION_WORDS = 24;
 const HOURS = CONDITION + CONDITION_WORDS;
 const HOURS_A_DAY = 24;
 const CALIBRATION = HOURS + HOURS_A_DAY;
@@ -48,7 +49,7 @@ export const ROW_INTS = 2 * ROW_WORDS;
 /** Bits of `given`. */
 export const GIVEN = { LEARNING: 1, FRESH: 2, STILL: 4, REST: 8, LIMIT: 16 } as const;
 /** Bits of `said`. */
-export const SAID = { ABOVE: 1, EXTREME: 2, STANDS: 4, WANDERS: 8, OPEN: 16, ENDED: 32, LASTING: 64 } as const;
+export const SAID = { ABOVE: 1, EXTREME: 2, STANDS: 4, WANDERS: 8, OPEN: 16, ENDED: 32, LASTING: 64, OVERDUE: 256 } as const;
 
 /** Log odds of a reading that surprised no channel. */
 export const SILENT = -100;
@@ -77,6 +78,8 @@ export class Records implements StatePart {
   readonly version = 6;
   readonly per = 'series';
   readonly words: number;
+  /** Where the alarms of a series begin (calendar.ts); 0 where its hours are not looked at. */
+  readonly calendar: number;
   readonly bytesPerSlot: number;
   /** The whole memory, as of the latest `reserve`. */
   floats = new Float32Array(0);
@@ -100,6 +103,7 @@ export class Records implements StatePart {
     let words = CALIBRATION + (1 + Math.max(...channels.map((channel) => CHANNELS.indexOf(channel)))) * CALIBRATION_WORDS;
     words += words % 2;
     const take = (more: number): number => (words += more) - more;
+    this.calendar = on('clock') ? take(CALENDAR_WORDS) : 0;
     const horizon = (this.#horizon = on('e32') || on('peak') || on('step') ? take(2 * HORIZON) : 0);
     const boxes = (['x', 'e1', 'e32', 'tod'] as const).map((channel) => (on(channel) ? take(intervals * INTERVAL_WORDS) : 0));
     this.words = Math.ceil(words / LINE_WORDS) * LINE_WORDS;

@@ -1,4 +1,5 @@
-import { Clock, CLOCK_WORDS, type ClockFinding, DAY_TICKS } from './clock.js';
+import { DAY_MS, tickOf } from './calendar.js';
+import { Clock, CLOCK_WORDS, type ClockFinding } from './clock.js';
 import { MOST_MISSING, Pace, PACE_WORDS, type PaceFinding } from './pace.js';
 import { fold, PATTERN_BLOCKS, recode, unfold, UNKNOWN } from './ring.js';
 import { SeasonArena } from './season-arena.js';
@@ -34,7 +35,6 @@ const RANGE_CYCLES = 1.25;
 const LACK_EVERY = 4;
 /** What is high and what is low is looked at once in so many blocks. */
 const BOUND_EVERY = 32;
-const DAY_MS = 86_400_000;
 /** A series rises or falls by the clock if it then stays so for so many readings and so long. */
 const LASTING_READINGS = 3;
 const LASTING_MS = DAY_MS / 48;
@@ -173,7 +173,7 @@ export class Season {
 
   /** How long it is high and low, and when. */
   #stepTimes(v: number, missing: number, learning: boolean): void {
-    const tick = Math.floor((this.given[TIME_MS] / DAY_MS) * DAY_TICKS);
+    const tick = tickOf(this.given[TIME_MS]);
     this.#pace.step(v, tick, missing, learning);
     if (!this.#pace.bounded) return;
     const lasting = Math.max(LASTING_READINGS, Math.ceil(LASTING_MS / this.given[PERIOD_MS]));

@@ -119,7 +119,7 @@ static int recurs(const Condition *c, int t, double period_ms) {
   return away(c) * usual > -0.5 * usual * usual && remembered(c, t, period_ms) >= TIMES;
 }
 
-// Takes a reading; returns ENDED, OPEN, LASTING as they hold after it. `still`: something else holds the event open; LIMIT: it is a limit that a person set.
+// Takes a reading; returns ENDED, OPEN, LASTING, OVERDUE (what comes by the calendar stays for longer than it should) as they hold after it. `still`: something else holds the event open; LIMIT: it is a limit that a person set.
 static int condition_step(const Params *p, Condition *c, const Row *row, int still) {
   const int open = c->open == 1, n = c->readings, limit = row->given & LIMIT;
   if (n == 0) c->level = c->level_mean = c->drift_from = (float)row->v;
@@ -135,8 +135,10 @@ static int condition_step(const Params *p, Condition *c, const Row *row, int sti
   // What recurs is not learned before it has ended, or it would end by being learned.
   if (!open || relearn > 0 || c->wanders) learn(c, n, relearn > 0);
   if (!open) return 0;
-  const int lasting = c->lasting >= LASTING_READINGS ? LASTING : 0;
   c->since++;
+  const int overdue = c->untold && c->since > LONGER * (c->lasted > LONG_READINGS ? c->lasted : LONG_READINGS);
+  if (overdue) c->untold = 0;
+  const int lasting = (c->lasting >= LASTING_READINGS ? LASTING : 0) | (overdue ? OVERDUE : 0);
   c->calm = off || still ? 0 : c->calm + 1;
   // What a series did for an hour does not make an event of all that it does the day after. A limit is none of what it did.
   const int outgrown = !limit && n < YOUNG_READINGS && c->since > YOUNG_TIMES * n;

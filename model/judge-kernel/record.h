@@ -65,6 +65,7 @@ typedef struct {
   int ended;      // reading at which the latest ended
   int recurs;     // the present event is like them so far: it is learned from
   int smooth;     // readings in a row whose errors were usual, in the present event
+  int untold;     // nobody was told of the present event: it comes by the calendar
 } Condition;
 
 // The front of a record; the rest is where Params says.
@@ -106,7 +107,7 @@ typedef struct {
 } Row;
 
 enum { LEARNING = 1, FRESH = 2, STILL = 4, REST = 8, LIMIT = 16 };                              // given
-enum { ABOVE = 1, EXTREME = 2, STANDS = 4, WANDERS = 8, OPEN = 16, ENDED = 32, LASTING = 64, OUTSIDE = 128 };  // said
+enum { ABOVE = 1, EXTREME = 2, STANDS = 4, WANDERS = 8, OPEN = 16, ENDED = 32, LASTING = 64, OUTSIDE = 128, OVERDUE = 256 };  // said
 
 #define CLUSTER_READINGS 40  // novel readings within so many of each other are of one event
 

@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest';
+import { CALENDAR_WORDS, comesByTheCalendar, DAY_TICKS, forgetCalendar } from './calendar.js';
+
+const HOUR = DAY_TICKS / 24;
+const START = 20_000 * DAY_TICKS;
+
+/** Alarms at so many hours, each of the same odds but where told otherwise; whether each was as usual. */
+function told(alarms: readonly (number | { hour: number; odds?: number; confirmed?: boolean })[]): boolean[] {
+  const { buffer } = new Float32Array(1 + CALENDAR_WORDS);
+  const floats = new Float32Array(buffer);
+  const ints = new Int32Array(buffer);
+  return alarms.map((alarm) => {
+    const { hour, odds = 12, confirmed = false } = typeof alarm === 'number' ? { hour: alarm } : alarm;
+    const usual = comesByTheCalendar(floats, ints, 1, START + Math.round(hour * HOUR), odds);
+    if (confirmed) forgetCalendar(ints, 1);
+    return usual;
+  });
+}
+
+describe('what comes by the calendar', () => {
+  it('is told twice, be it day by day, every other day or week by week', () => {
+    for (const hours of [24, 48, 168]) {
+      expect(told([0, hours + 0.4, 2 * hours - 0.3, 3 * hours]), `every ${hours} hours`).toEqual([false, false, true, true]);
+    }
+  });
+
+  it('is told again where it is far worse, and then no more', () => {
+    expect(told([0, 24, { hour: 48, odds: 16 }, { hour: 72, odds: 16 }])).toEqual([false, false, false, true]);
+  });
+
+  it('is told at any other time', () => {
+    expect(told([0, 24, 50, 79])).toEqual([false, false, false, false]);
+  });
+
+  it('counts alarms within the hour as one', () => {
+    expect(told([0, 0.1, 0.3, 24])).toEqual([false, false, false, false]);
+  });
+
+  it('is forgotten after four weeks, and where a person confirmed it', () => {
+    expect(told([0, 24, 35 * 24])).toEqual([false, false, false]);
+    expect(told([0, { hour: 24, confirmed: true }, 48, 72])).toEqual([false, false, false, false]);
+  });
+});
