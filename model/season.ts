@@ -36,8 +36,8 @@ const LACK_EVERY = 4;
 /** What is high and what is low is looked at once in so many blocks. */
 const BOUND_EVERY = 32;
 /** A series rises or falls by the clock if it then stays so for so many readings and so long. */
-const LASTING_READINGS = 3;
-const LASTING_MS = DAY_MS / 48;
+const LASTING_READINGS = 6;
+const LASTING_MS = DAY_MS / 24;
 
 // Words of a series.
 const STRIDE = 0; // int: readings in a block

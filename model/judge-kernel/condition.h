@@ -57,18 +57,24 @@ static void learn_into(float *mean, float *variance, double v, double rate) {
   *variance = (float)((1 - rate) * (*variance + rate * off * off));
 }
 
-static void learn(Condition *c, int n, int fast) {
+static double rate_at(int n, int fast) {
   const double rate = n < 1000 ? 1.0 / (n + 1) : SLOWEST;
-  const double learned = fast && rate < 0.05 ? 0.05 : rate;
-  learn_into(&c->level_mean, &c->level_variance, c->level, learned);
-  // The roughness changes slowly: every fourth reading tells enough of it.
-  if ((n & 3) == 0) {
-    const double four = 4 * learned;
-    const double rough = ln(c->square + 1e-6), mean = c->rough_mean, far = HELD_SIGMAS * root(c->rough_variance);
-    const int holds = n >= KNOWN_READINGS && !fast && far > 0;
-    learn_into(&c->rough_mean, &c->rough_variance, holds ? within(rough, mean - far, mean + far) : rough, four < 1 ? four : 1);
-    c->square_limit = (float)(MOST_SQUARE * exp_of(c->rough_mean));
-  }
+  return fast && rate < 0.05 ? 0.05 : rate;
+}
+
+// The roughness changes slowly: every fourth reading (`turn`) tells enough of it.
+static void learn_roughness(Condition *c, int n, int turn, int fast) {
+  if ((turn & 3) != 0) return;
+  const double four = 4 * rate_at(n, fast);
+  const double rough = ln(c->square + 1e-6), mean = c->rough_mean, far = HELD_SIGMAS * root(c->rough_variance);
+  const int holds = n >= KNOWN_READINGS && !fast && far > 0;
+  learn_into(&c->rough_mean, &c->rough_variance, holds ? within(rough, mean - far, mean + far) : rough, four < 1 ? four : 1);
+  c->square_limit = (float)(MOST_SQUARE * exp_of(c->rough_mean));
+}
+
+static void learn(Condition *c, int n, int fast) {
+  learn_into(&c->level_mean, &c->level_variance, c->level, rate_at(n, fast));
+  learn_roughness(c, n, n, fast);
   c->readings = n + 1;
   if ((n + 1) % DRIFT_READINGS == 0) {
     const double moved = (double)c->level_mean - c->drift_from;
@@ -132,8 +138,9 @@ static int condition_step(const Params *p, Condition *c, const Row *row, int sti
   c->lasting = off ? c->lasting + 1 : 0;
   const int relearn = c->relearn;
   if (relearn > 0) c->relearn = relearn - 1;
-  // What recurs is not learned before it has ended, or it would end by being learned.
+  // The level of what recurs is not learned before it has ended, or it would end by being learned. Its roughness is, as the scale is in which errors are.
   if (!open || relearn > 0 || c->wanders) learn(c, n, relearn > 0);
+  else if (c->recurs || c->untold) learn_roughness(c, n, c->since, 0);
   if (!open) return 0;
   c->since++;
   const int overdue = c->untold && c->since > LONGER * (c->lasted > LONG_READINGS ? c->lasted : LONG_READINGS);
