@@ -2,14 +2,15 @@ import { parseArgs } from 'node:util';
 import { ABLATIONS, BASELINES, SHIPPED, detectorNamed } from './detectors.js';
 import type { FleetOptions } from './fleet/build.js';
 import { evaluateClean } from './fleet/clean.js';
-import { describeClean, describeDevices, describeShippedDevices, describeFaults, describeMisses, describeValve, flattenClean, flattenDevices, flattenFaults, flattenValve } from './fleet/describe.js';
+import { describeClean, describeDevices, describeShippedDevices, describeFaults, describeMisses, describeValve, describeWeeks, flattenClean, flattenDevices, flattenFaults, flattenValve, flattenWeeks } from './fleet/describe.js';
 import { evaluateCleanDevices, evaluateDevices } from './fleet/devices.js';
 import { evaluateFleet, fleetOf } from './fleet/evaluate.js';
 import type { FleetReport } from './fleet/evaluate.js';
 import { evaluateValve } from './fleet/valve.js';
+import { evaluateWeeks } from './fleet/weeks.js';
 import { jsonLine } from './table.js';
 
-const PARTS = ['faults', 'clean', 'devices', 'valve'] as const;
+const PARTS = ['faults', 'clean', 'weeks', 'devices', 'valve'] as const;
 const USAGE = `Scores the detector on generated fleets with labelled faults.
   npm run bench:fleet -- [--split development|held_back] [--series N] [--seed N] [--parts LIST] [--detector LIST] [--json]
   --split NAME    development (default), or held_back: other seeds, and families that development does not have
@@ -58,6 +59,11 @@ async function run(names: string[], parts: string[], fleet: FleetOptions, misses
   if (parts.includes('clean')) {
     const report = await evaluateClean(names[0] === 'gruard' ? SHIPPED : first, fleet);
     show(describeClean(report), flattenClean(report));
+  }
+  if (parts.includes('weeks')) {
+    const shipped = names[0] === 'gruard' ? SHIPPED : first;
+    const reports = [await evaluateWeeks(shipped, { seed }), await evaluateWeeks(shipped, { seed, periodS: 60, weeks: 6 })];
+    show(describeWeeks(reports), flattenWeeks(reports));
   }
   if (parts.includes('devices')) {
     const report = await evaluateDevices(first, { seed });

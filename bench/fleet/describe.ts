@@ -5,6 +5,8 @@ import type { FleetSeries } from './build.js';
 import type { FleetReport } from './evaluate.js';
 import type { CaughtFault } from './judge.js';
 import type { ValveReport } from './valve.js';
+import type { WeeksReport } from './weeks.js';
+import { FIRST_WEEKS } from './weeks.js';
 
 /** Tables for people, and the same figures flat for programs. */
 
@@ -101,6 +103,22 @@ export function flattenClean(report: CleanReport): Record<string, number> {
   };
   for (const p of report.byPeriod) figures[`clean_alarms_per_series_day_at_${p.periodS}_s`] = p.alarmsPerSeriesDay;
   return figures;
+}
+
+export function describeWeeks(reports: WeeksReport[]): string {
+  return reports.map((report) => [
+    `Weeks of things in order, as shipped: ${report.weeks} weeks, a reading every ${report.periodS} s; events a series and week`,
+    table([
+      ['', `weeks 1 to ${FIRST_WEEKS}`, 'then', 'share of that time in an event'],
+      ...report.byKind.map((one) => [one.kind, one.first, one.later, one.inEvent]), ['mean', report.first, report.later, report.inEvent],
+    ]),
+  ].join('\n\n')).join('\n\n');
+}
+
+export function flattenWeeks(reports: WeeksReport[]): Record<string, number> {
+  return Object.fromEntries(reports.flatMap(({ periodS, first, later, inEvent }) => [
+    [`weeks_events_first_at_${periodS}_s`, first], [`weeks_events_later_at_${periodS}_s`, later], [`weeks_in_event_at_${periodS}_s`, inEvent],
+  ]));
 }
 
 export function describeDevices(report: DeviceReport): string {

@@ -10,6 +10,7 @@ import { buildDevices, evaluateDevices } from './devices.js';
 import { evaluateFleet } from './evaluate.js';
 import * as scenarios from './scenarios.js';
 import { CLEAN_ROWS, buildValveRuns, evaluateValve } from './valve.js';
+import { evaluateWeeks } from './weeks.js';
 
 const zscore = (): Detector => baselineDetector(ewZscore);
 
@@ -99,4 +100,17 @@ test('scenarios have their marks within their rows, in time order', () => {
   }
   const { timestampMs, marks } = scenarios.dailySpike();
   expect(new Date(timestampMs[marks.first]).getUTCHours()).toBe(6);
+});
+
+test('weeks: a detector that never alarms has no events; one that always does is in one all the time', async () => {
+  expect(await evaluateWeeks(zscore, { series: 1, weeks: 4, periodS: 1800 })).toMatchObject({ first: 0, later: 0 });
+  const always = (): Detector => ({
+    ...zscore(),
+    step(batch: Batch) {
+      for (let row = 0; row < batch.n; row++) batch.flags[row] |= FLAG.IN_EVENT;
+    },
+  });
+  const { inEvent, byKind } = await evaluateWeeks(always, { series: 1, weeks: 4, periodS: 1800 });
+  expect(inEvent).toBe(1);
+  expect(byKind.length).toBeGreaterThan(10);
 });
