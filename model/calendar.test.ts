@@ -20,7 +20,7 @@ function told(alarms: readonly (number | { hour: number; odds?: number; confirme
 describe('what comes by the calendar', () => {
   it('is told twice, be it day by day, every other day or week by week', () => {
     for (const hours of [24, 48, 168]) {
-      expect(told([0, hours + 0.4, 2 * hours - 0.3, 3 * hours]), `every ${hours} hours`).toEqual([false, false, true, true]);
+      expect(told([0, hours + 0.2, 2 * hours - 0.2, 3 * hours]), `every ${hours} hours`).toEqual([false, false, true, true]);
     }
   });
 

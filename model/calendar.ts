@@ -8,11 +8,13 @@
 /** Ticks a day; those of a day fit a byte. */
 export const DAY_TICKS = 256;
 export const DAY_MS = 86_400_000;
-/** What is some days apart, give or take three quarters of an hour, is at the same time of the day; some weeks, give or take twice as much, of the week. */
-const SAME_TICKS = 8;
-const MOST_DAYS = 6;
+/** What is some days apart, give or take half an hour, is at the same time of the day. */
+const MOST_DAYS = 30;
+const HOUR_TICKS = 5;
+/** What is some weeks apart, give or take an hour and a half, is at the same time of the week. */
 const WEEK_TICKS = 7 * DAY_TICKS;
 const MOST_WEEKS = 4;
+const WEEK_HOUR_TICKS = 16;
 /** Alarms that a series remembers. */
 const KEPT = 8;
 /** Words that they take: [KEPT][2] int tick, log odds. */
@@ -29,7 +31,7 @@ export function tickOf(timestampMs: number): number {
 
 /** Whether a tick is one to four weeks before another. */
 export function isWeeksBefore(before: number, tick: number): boolean {
-  return isMultiple(tick - before, WEEK_TICKS, MOST_WEEKS, 2 * SAME_TICKS);
+  return isMultiple(tick - before, WEEK_TICKS, MOST_WEEKS, WEEK_HOUR_TICKS);
 }
 
 function isMultiple(since: number, unit: number, most: number, tolerance: number): boolean {
@@ -43,7 +45,7 @@ export function comesByTheCalendar(floats: Float32Array, ints: Int32Array, at: n
   let times = 0;
   let worst = -Infinity;
   for (let k = at; k < at + CALENDAR_WORDS; k += 2) {
-    if (k === place || !(isMultiple(tick - ints[k], DAY_TICKS, MOST_DAYS, SAME_TICKS) || isWeeksBefore(ints[k], tick))) continue;
+    if (k === place || !(isMultiple(tick - ints[k], DAY_TICKS, MOST_DAYS, HOUR_TICKS) || isWeeksBefore(ints[k], tick))) continue;
     times++;
     worst = Math.max(worst, floats[k + 1]);
   }
@@ -56,7 +58,7 @@ export function comesByTheCalendar(floats: Float32Array, ints: Int32Array, at: n
 function placeOf(ints: Int32Array, at: number, tick: number): number {
   let oldest = at;
   for (let k = at; k < at + CALENDAR_WORDS; k += 2) {
-    if (Math.abs(tick - ints[k]) < SAME_TICKS) return k;
+    if (Math.abs(tick - ints[k]) < HOUR_TICKS) return k;
     if (ints[k] < ints[oldest]) oldest = k;
   }
   return oldest;
