@@ -112,12 +112,15 @@ export function describeWeeks(reports: WeeksReport[]): string {
       ['', `weeks 1 to ${FIRST_WEEKS}`, 'then', 'share of that time in an event'],
       ...report.byKind.map((one) => [one.kind, one.first, one.later, one.inEvent]), ['mean', report.first, report.later, report.inEvent],
     ]),
+    `Faults put into them, in the week before the last (a spike; a shift for six hours; a day stuck; a burst for three hours; a drift for twelve; a day at rest; two days at its highest), told:`,
+    table([Object.keys(report.recall), Object.values(report.recall)]),
   ].join('\n\n')).join('\n\n');
 }
 
 export function flattenWeeks(reports: WeeksReport[]): Record<string, number> {
-  return Object.fromEntries(reports.flatMap(({ periodS, first, later, inEvent }) => [
+  return Object.fromEntries(reports.flatMap(({ periodS, first, later, inEvent, recall }) => [
     [`weeks_events_first_at_${periodS}_s`, first], [`weeks_events_later_at_${periodS}_s`, later], [`weeks_in_event_at_${periodS}_s`, inEvent],
+    ...Object.entries(recall).map(([fault, share]): [string, number] => [`weeks_recall_${fault}_at_${periodS}_s`, share]),
   ]));
 }
 

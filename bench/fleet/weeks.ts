@@ -4,6 +4,7 @@ import { exponential, poisson } from '../../model/train/generator/draws.js';
 import type { MakeDetector } from '../harness.js';
 import { runDetector } from '../harness.js';
 import { hash } from './build.js';
+import { TAIL_ROWS } from './judge.js';
 
 /**
  * Weeks of things that people know, none of which is broken: what is an alarm there is one too many. Weekends, night jobs and things that are done every other day are
@@ -145,6 +146,30 @@ function bell(hour: number, middle: number, width: number): number {
   return Math.exp(-((hour - middle) ** 2) / (2 * width * width));
 }
 
+/** Faults that are put into such a series when it has shown what it does: what is known of a week must not hide them. */
+const WEEK_FAULTS = ['spike', 'shift', 'stuck', 'burst', 'drift', 'rest', 'stays'] as const;
+export type WeekFault = (typeof WEEK_FAULTS)[number];
+const FAULT_DAYS: Record<WeekFault, number> = { spike: 0, shift: 1 / 4, stuck: 1, burst: 1 / 8, drift: 1 / 2, rest: 1, stays: 2 };
+
+/** Puts a fault into rows `start` on, in place; returns the row behind it. Sizes are in ranges of what was before: `rest` and `stays` are the lowest and the highest of it. */
+function putFault(values: Float64Array, kind: WeekFault, start: number, rowsADay: number, random: Random): number {
+  const before = values.slice(0, start).sort();
+  const low = before[Math.floor(0.02 * start)];
+  const high = before[Math.floor(0.98 * start)];
+  const size = (high > low ? high - low : 1) * (random() < 0.5 ? -1 : 1);
+  const rows = Math.max(1, Math.round(FAULT_DAYS[kind] * rowsADay));
+  const held = values[start - 1];
+  for (let k = 0; k < rows; k++) {
+    const row = start + k;
+    if (kind === 'spike') values[row] += 0.8 * size;
+    else if (kind === 'shift') values[row] += 0.5 * size;
+    else if (kind === 'drift') values[row] += (0.9 * size * k) / rows;
+    else if (kind === 'burst') values[row] += 0.35 * size * gaussian(random);
+    else values[row] = kind === 'stuck' ? held : kind === 'rest' ? low : high;
+  }
+  return start + rows;
+}
+
 export interface WeeksOptions {
   seed?: number;
   /** Series of each kind. */
@@ -161,17 +186,24 @@ export interface WeeksReport {
   first: number;
   later: number;
   inEvent: number;
+  /** Share of the faults that a reading from their start to some rows after their end tells, in the week before the last. */
+  recall: Record<WeekFault, number>;
+}
+
+interface WeeksRun {
+  timestampMs: Float64Array;
+  rowsADay: number;
+  kinds: { kind: string; name: string }[];
+  make: MakeDetector;
+  seed: number;
 }
 
 export async function evaluateWeeks(make: MakeDetector, { seed = 0, series = 3, weeks = 10, periodS = 600 }: WeeksOptions = {}): Promise<WeeksReport> {
   const rowsADay = Math.round(DAY_MS / 1000 / periodS);
   const timestampMs = Float64Array.from({ length: 7 * weeks * rowsADay }, (_, row) => START_MS + 1000 * periodS * row);
   const kinds = Object.keys(SERIES).flatMap((kind) => Array.from({ length: series }, (_, k) => ({ kind, name: `${kind} ${k}` })));
-  const outputs = await runDetector(make, kinds.map(({ kind, name }) => {
-    const read = SERIES[kind](seededRandom(hash(`${name} ${seed}`)));
-    const values = timestampMs.map((_, row) => read((24 * (row % rowsADay)) / rowsADay, Math.floor(row / rowsADay) % 7, Math.floor(row / rowsADay)));
-    return { device: name, metrics: ['value'], timestampMs, values: [values] };
-  }));
+  const run: WeeksRun = { timestampMs, rowsADay, kinds, make, seed };
+  const outputs = await runDetector(make, kinds.map(({ kind, name }) => ({ device: name, metrics: ['value'], timestampMs, values: [valuesOf(run, kind, name)] })));
   const start = START_MS + FIRST_WEEKS * 7 * DAY_MS;
   const byKind = Object.keys(SERIES).map((kind) => {
     const own = outputs.filter((_, i) => kinds[i].kind === kind);
@@ -180,7 +212,27 @@ export async function evaluateWeeks(make: MakeDetector, { seed = 0, series = 3, 
     const inEvent = mean(own, ({ series: [{ inEvent: flags }] }) => mean([...flags.subarray(FIRST_WEEKS * 7 * rowsADay)], (flag) => flag));
     return { kind, first, later, inEvent };
   });
-  return { periodS, weeks, byKind, first: mean(byKind, (one) => one.first), later: mean(byKind, (one) => one.later), inEvent: mean(byKind, (one) => one.inEvent) };
+  const recall = {} as Record<WeekFault, number>;
+  for (const fault of WEEK_FAULTS) recall[fault] = await recallOf(run, fault, weeks);
+  return { periodS, weeks, byKind, first: mean(byKind, (one) => one.first), later: mean(byKind, (one) => one.later), inEvent: mean(byKind, (one) => one.inEvent), recall };
+}
+
+function valuesOf({ timestampMs, rowsADay, seed }: WeeksRun, kind: string, name: string): Float64Array {
+  const read = SERIES[kind](seededRandom(hash(`${name} ${seed}`)));
+  return timestampMs.map((_, row) => read((24 * (row % rowsADay)) / rowsADay, Math.floor(row / rowsADay) % 7, Math.floor(row / rowsADay)));
+}
+
+async function recallOf(run: WeeksRun, fault: WeekFault, weeks: number): Promise<number> {
+  const places: [number, number][] = [];
+  const outputs = await runDetector(run.make, run.kinds.map(({ kind, name }) => {
+    const random = seededRandom(hash(`${fault} ${name} ${run.seed}`));
+    const values = valuesOf(run, kind, name);
+    const start = Math.floor((7 * (weeks - 2) + 5 * random()) * run.rowsADay);
+    places.push([start, putFault(values, fault, start, run.rowsADay, random)]);
+    return { device: name, metrics: ['value'], timestampMs: run.timestampMs, values: [values] };
+  }));
+  const told = outputs.map(({ series: [{ score }] }, i) => score.subarray(places[i][0], places[i][1] + TAIL_ROWS).some((one) => one > 1));
+  return told.filter(Boolean).length / told.length;
 }
 
 function mean<T>(list: readonly T[], of: (one: T) => number): number {
