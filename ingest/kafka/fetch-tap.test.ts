@@ -29,8 +29,8 @@ interface Batch {
 }
 
 const text = fc.string({ maxLength: 12 });
-/** An object of kafkajs loses a header of that one name. */
-const headerName = text.filter((name) => name !== '__proto__');
+/** Where kafkajs keeps headers, those of the names that every object has are lost or joined by what it has. */
+const headerName = text.filter((name) => !(name in {}));
 const batchOf: fc.Arbitrary<Batch> = fc.record({
   producer: fc.integer({ min: 1, max: 3 }), kind: fc.constantFrom('plain', 'plain', 'transactional', 'transactional', 'commit', 'abort'), gzip: fc.boolean(), appendTime: fc.boolean(),
   records: fc.array(fc.record({
