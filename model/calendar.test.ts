@@ -36,6 +36,11 @@ describe('what comes by the calendar', () => {
     expect(told([0, 0.1, 0.3, 24])).toEqual([false, false, false, false]);
   });
 
+  it('is known by the first alarm of its hour and the worst of them', () => {
+    const nights = [0, 24, 48, 72].flatMap((hour) => [{ hour, odds: 18 }, { hour: hour + 0.35, odds: 13 }]);
+    expect(told(nights).slice(4)).toEqual([true, true, true, true]);
+  });
+
   it('is forgotten after four weeks, and where a person confirmed it', () => {
     expect(told([0, 24, 35 * 24])).toEqual([false, false, false]);
     expect(told([0, { hour: 24, confirmed: true }, 48, 72])).toEqual([false, false, false, false]);

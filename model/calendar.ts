@@ -49,8 +49,9 @@ export function comesByTheCalendar(floats: Float32Array, ints: Int32Array, at: n
     times++;
     worst = Math.max(worst, floats[k + 1]);
   }
-  ints[place] = tick;
-  floats[place + 1] = odds;
+  const again = Math.abs(tick - ints[place]) < HOUR_TICKS;
+  if (!again) ints[place] = tick;
+  floats[place + 1] = again ? Math.max(floats[place + 1], odds) : odds;
   return times >= TOLD && odds < worst + WORSE;
 }
 
@@ -64,7 +65,7 @@ function placeOf(ints: Int32Array, at: number, tick: number): number {
   return oldest;
 }
 
-/** A person confirmed a fault: what comes at its hour is none the more usual. */
+/** A person confirmed a fault: nothing is usual before it was told anew. */
 export function forgetCalendar(ints: Int32Array, at: number): void {
   ints.fill(0, at, at + CALENDAR_WORDS);
 }

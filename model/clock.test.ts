@@ -96,6 +96,27 @@ describe('the clock', () => {
     expect(most(again, 35 * DAY)).toBeGreaterThan(1);
   });
 
+  it('counts its days by the rises, also where these are about midnight', () => {
+    const random = seededRandom(9);
+    const high = new Array<boolean>(12 * 7 * DAY).fill(false);
+    for (let day = 1; day < 12 * 7; day++) {
+      if (day % 7 > 4) continue;
+      const start = day * DAY + Math.round(8 * (random() - 0.5));
+      high.fill(true, start, start + 8 * HOUR);
+    }
+    expect(most(run(high), 0)).toBeLessThan(1);
+    // A Tuesday later it does not start.
+    const missed = 11 * 7 + 1;
+    high.fill(false, missed * DAY - 2 * HOUR, missed * DAY + 10 * HOUR);
+    expect(most(run(high), missed * DAY - 2 * HOUR, missed * DAY + 6 * HOUR)).toBeGreaterThan(1);
+  });
+
+  it('does not say of a day that it did not rise where a gap began in it', () => {
+    const hidden = (t: number): boolean => t >= 28 * DAY + 6 * HOUR && t < 29 * DAY + 6 * HOUR;
+    const shut = door(45, (day) => (day === 35 ? undefined : workday(day)));
+    expect(most(run(shut, { gap: hidden }), 35 * DAY, 36 * DAY)).toBeGreaterThan(1);
+  });
+
   it('takes no edge for one that does not last', () => {
     const blinks = door(20, () => OFFICE).map((is, t) => is !== (t % 41 === 0));
     expect(most(run(blinks), 0)).toBeLessThan(1);

@@ -71,7 +71,7 @@ export class Clock {
     const ints = this.#ints;
     const at = this.#at;
     this.finding.excess = -1;
-    this.#turn(tick, gap || !learning);
+    this.#turn(tick, gap, learning);
     if (gap) ints[at + STATE] &= ~KNOWN;
     const side = (high ? HIGH : 0) | KNOWN;
     if ((ints[at + STATE] & (HIGH | KNOWN)) === side) {
@@ -87,18 +87,20 @@ export class Clock {
   }
 
   /** Another day begins. */
-  #turn(tick: number, hidden: boolean): void {
+  #turn(tick: number, gap: boolean, learning: boolean): void {
     const ints = this.#ints;
     const at = this.#at;
     const today = Math.floor((tick - this.#s[at + MIDDLE]) / DAY_TICKS + 0.5);
     const days = today - ints[at + TODAY];
+    // A gap hides the end of the day in which it began.
+    if (gap) ints[at + SEEN] &= ~1;
     if (days > 0) {
       ints[at + ROSE] = days > OLDEST_DAY ? 0 : ints[at + ROSE] << days;
       ints[at + SEEN] = (days > OLDEST_DAY ? 0 : ints[at + SEEN] << days) | 1;
       ints[at + TODAY] = today;
       ints[at + STATE] &= ~TOLD;
     }
-    if (hidden) ints[at + SEEN] &= ~1;
+    if (gap || !learning) ints[at + SEEN] &= ~1;
   }
 
   #edge(kind: 0 | 1, learning: boolean): void {
@@ -126,7 +128,10 @@ export class Clock {
     const at = this.#at;
     const off = time - s[at + MIDDLE];
     const middle = count === 0 ? time : s[at + MIDDLE] + FOLLOW * (off - DAY_TICKS * Math.round(off / DAY_TICKS));
-    s[at + MIDDLE] = middle < 0 ? middle + DAY_TICKS : middle >= DAY_TICKS ? middle - DAY_TICKS : middle;
+    // Days are counted from their middle: where it passes midnight, what is called today moves with it.
+    const turned = count === 0 ? 0 : Math.floor(middle / DAY_TICKS);
+    s[at + MIDDLE] = middle - turned * DAY_TICKS;
+    this.#ints[at + TODAY] += turned;
   }
 
   #limit(): number {

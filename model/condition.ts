@@ -49,11 +49,17 @@ export class Conditions {
     if (told) ints[at + UNTOLD] = 0;
   }
 
+  /** It cannot be told now: at the next reading it is overdue again. */
+  postpone(slot: number): void {
+    this.records.ints[this.#at(slot) + UNTOLD] = 1;
+  }
+
   /** Ends the event here and now; the present is the new normal when `accept`. */
   close(slot: number, accept: boolean): void {
     const { ints } = this.records;
     const at = this.#at(slot);
-    ints[at + OPEN] = ints[at + LASTING] = 0;
+    ints[at + OPEN] = ints[at + LASTING] = ints[at + SINCE] = 0;
+    this.records.floats[at + TIMES] = 0;
     if (accept) ints[at + RELEARN] = RELEARN_READINGS;
   }
 

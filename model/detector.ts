@@ -34,7 +34,7 @@ export interface DetectorOptions {
   opened?: Backend;
   /** `last_value` predicts without a network: the ablation that shows what the network is worth. */
   forecaster?: 'gru' | 'last_value';
-  /** `compact` keeps fewer intervals, no errors of the long horizon, no cycle, no pace and no shapes: at most 1.2 KB a series. */
+  /** `compact` keeps fewer intervals, no errors of the long horizon, no cycle, pace, clock, calendar and shapes: at most 1.2 KB a series. */
   profile?: 'default' | 'compact';
   settings?: Partial<DetectorSettings>;
   /** Channels that judge; all where left out (ablations). Peak and step are measured in ranges of x, and judge nothing without it. */
@@ -141,7 +141,7 @@ export class StreamDetector implements Detector {
   #feedback(eventId: string, verdict: FeedbackVerdict, atMs: number, by: string): void {
     const concerned = this.#events.feedback(eventId, verdict, atMs, by);
     if (!concerned) return;
-    const { device, members, before } = concerned;
+    const { device, members, before, open } = concerned;
     const slotOf = (metric: string): number => (metric === DEVICE_METRIC ? -1 : this.fleet.slotOf(device, metric));
     if (verdict === 'confirm') {
       if (before === 'confirm') return;
@@ -149,15 +149,17 @@ export class StreamDetector implements Detector {
         const slot = slotOf(metric);
         if (slot < 0) continue;
         this.#conditions.confirm(slot);
+        this.judge.forgetCalendar(slot);
         if (channel >= 0) this.judge.forgetEvent(slot, channel);
       }
       return;
     }
     for (const { metric, channel } of members) {
-      if (metric === DEVICE_METRIC) this.#joint.close(device, verdict === 'accept');
+      // What is open now may be another event: that of a verdict on one that is over goes on.
+      if (metric === DEVICE_METRIC && (open || !this.#joint.isOpen(device))) this.#joint.close(device, verdict === 'accept');
       const slot = slotOf(metric);
       if (slot < 0) continue;
-      this.#conditions.close(slot, verdict === 'accept');
+      if (open) this.#conditions.close(slot, verdict === 'accept');
       if (verdict === 'false_alarm' && channel >= 0) this.judge.raiseBar(slot, channel);
     }
     if (verdict === 'accept') this.#joint.close(device, true);
@@ -203,10 +205,11 @@ export class StreamDetector implements Detector {
     for (let i = 0; i < n; i++) {
       const row = rows[from + first + i];
       const said = judge.said(i);
-      if (said & SAID.OVERDUE) this.#tellOverdue(batch, row);
-      // An event that ends is told also of a series that is warming up, or it would stay open with its device.
-      const told = batch.flags[row] & FLAG.WARMING ? SAID.ENDED : SAID.OPEN | SAID.ENDED;
-      if ((said & told) === 0 || this.#policies.ofSlot(this.fleet, batch.slot[row]).ignore) continue;
+      const ignored = this.#policies.ofSlot(this.fleet, batch.slot[row]).ignore;
+      if (said & SAID.OVERDUE && !ignored) this.#tellOverdue(batch, row);
+      // An event that ends is told also of a series that is warming up, or ignored by now, or it would stay open with its device.
+      const told = ignored || batch.flags[row] & FLAG.WARMING ? SAID.ENDED : SAID.OPEN | SAID.ENDED;
+      if ((said & told) === 0) continue;
       this.#devices.open(row, (said & SAID.ENDED) !== 0, (said & SAID.LASTING) !== 0);
     }
   }
@@ -237,7 +240,7 @@ export class StreamDetector implements Detector {
     const silent = odds <= SILENT;
     const threshold = silent ? Infinity : thresholdOf(tuning, CHANNELS[found.channel], rarityOf(periodMs, policy.falseAlarmsPerDay), judge.readings(slot));
     const alarms = !silent && judge.emits(slot, odds, threshold) && counts(policy, found.above, batch.value[row] - batch.yhat[row]);
-    const emitted = alarms && !judge.isUsual(slot, odds, batch.timestampMs[row]);
+    const emitted = alarms && !judge.isUsual(slot, odds, batch.timestampMs[row], periodMs);
     const score = odds <= 0 ? 0 : odds / threshold;
     batch.anomalyScore[row] = emitted ? score : 0.5 * Math.min(score, 1);
     const limit = beyond && !this.#conditions.isTold(slot);
@@ -249,6 +252,8 @@ export class StreamDetector implements Detector {
 
   /** What comes at this time of the day or week has stayed for longer than it ever did. */
   #tellOverdue(batch: Batch, row: number): void {
+    const slot = batch.slot[row];
+    if (this.#policies.inMaintenance(this.fleet.deviceOfSlot(slot)?.name ?? '', batch.timestampMs[row])) return this.#conditions.postpone(slot);
     const [yhat, yhatLower, yhatUpper] = forecastAt(batch, row);
     batch.anomalyScore[row] = OVERDUE_SCORE;
     this.#devices.alarm(row, {

@@ -142,19 +142,20 @@ export class Events implements DocumentPart {
   }
 
   /** Notes what a person said. Returns the device and the members whose state it concerns, and what was said `before`; undefined where the event is unknown. */
-  feedback(eventId: string, verdict: FeedbackVerdict, atMs: number, by: string): { device: Device; members: { metric: string; channel: number }[]; before: FeedbackVerdict | undefined } | undefined {
+  feedback(eventId: string, verdict: FeedbackVerdict, atMs: number, by: string): { device: Device; members: { metric: string; channel: number }[]; before: FeedbackVerdict | undefined; open: boolean } | undefined {
     const kept = this.#find(eventId);
     const device = kept && this.fleet.getById(this.#deviceOf.get(eventId)!);
     if (!kept || !device || !this.canTakeFeedback(eventId, verdict)) return undefined;
     const before = kept.event.feedback?.verdict;
+    const open = kept.event.state === 'open';
     kept.event.feedback = { verdict, atMs, by };
     const members = kept.members.map(({ metric, channel }) => ({ metric, channel }));
-    if (verdict !== 'confirm' && kept.event.state === 'open') {
+    if (verdict !== 'confirm' && open) {
       for (const member of kept.members) member.open = false;
       this.#resolve(this.#devices.get(device.id)!, kept, atMs);
     }
     this.#tell(kept);
-    return { device, members, before };
+    return { device, members, before, open };
   }
 
   /** Open events of a device that have lasted until `atMs` longer than the settings let a fault stand against the normal, but for devices whose state has `seen` this. */

@@ -16,6 +16,8 @@ const CLOCK = CHANNELS.indexOf('clock');
 /** How much of an excursion is forgotten at each thing that is none: a block of the season, a time of the pace or the clock. */
 const FORGOTTEN = 1 / 100;
 const FORGOTTEN_TIMES = 1 / 10;
+/** Of a series that is read less often all alarms are at the same few hours. */
+const MOST_PERIOD_MS = 7_200_000;
 /** Novel readings within so many of each other are of one event (CLUSTER_READINGS of record.h). */
 export const SAME_EVENT_READINGS = 40;
 /** Readings that came later than this many periods after the last one have some missing before them. */
@@ -151,9 +153,9 @@ export class Judge {
   }
 
   /** Whether an alarm is what comes at this time of the day, or of the week; it is noted for those to come. */
-  isUsual(slot: number, odds: number, timestampMs: number): boolean {
+  isUsual(slot: number, odds: number, timestampMs: number, periodMs: number): boolean {
     const { floats, ints, calendar } = this.records;
-    return calendar > 0 && comesByTheCalendar(floats, ints, this.records.at(slot) + calendar, tickOf(timestampMs), odds);
+    return calendar > 0 && periodMs <= MOST_PERIOD_MS && comesByTheCalendar(floats, ints, this.records.at(slot) + calendar, tickOf(timestampMs), odds);
   }
 
   /** The forecasts that were made from this reading: called after the predictor has advanced. */
@@ -169,10 +171,15 @@ export class Judge {
     floats[c + COUNT] += 3;
   }
 
+  /** A person confirmed a fault: nothing is usual before it was told anew. */
+  forgetCalendar(slot: number): void {
+    const { ints, calendar } = this.records;
+    if (calendar > 0) forgetCalendar(ints, this.records.at(slot) + calendar);
+  }
+
   /** A person confirmed the fault that spoke on this channel: it does not count against the next one, on any channel that it spoke on. */
   forgetEvent(slot: number, channel: number): void {
-    const { floats, ints, calendar } = this.records;
-    if (calendar > 0) forgetCalendar(ints, this.records.at(slot) + calendar);
+    const { floats, ints } = this.records;
     const latest = ints[this.records.at(slot) + this.records.calibration(channel) + LATEST];
     for (let k = 0; k < CHANNELS.length; k++) {
       const c = this.records.at(slot) + this.records.calibration(k);

@@ -93,7 +93,7 @@ export const DEFAULT_TUNING: Tuning = {
   supportWeight: 0.8,
   repeatMargin: 1,
   repeatDecay: 1 / 60,
-  threshold: 10.3,
+  threshold: 10.4,
   rareTo: 4,
   ageSlope: 0.75,
   ageReadings: 2000,

@@ -32,8 +32,8 @@ static double roughness_off(const Condition *c) { return deviations(ln(c->square
 #define ALIKE 1.5
 #define LATELY_MS 604800000.0
 #define LATELY_READINGS 3000
-#define TIMES 1.5        // from the third on they are learned from, for so many times as long as they ever were
-#define LONGER 1.5
+#define TIMES 1.5   // remembered ones: the third is learned from
+#define LONGER 1.5  // for so many times as long as they ever were
 #define LEAST_SHARE 0.15  // of the normal that the third is, however short it was: its level is then within OFF_SIGMAS
 #define LASTING_READINGS 12  // readings in a row off the normal that make a lasting state of what began with one reading
 
@@ -125,6 +125,12 @@ static int recurs(const Condition *c, int t, double period_ms) {
   return away(c) * usual > -0.5 * usual * usual && remembered(c, t, period_ms) >= TIMES;
 }
 
+// Whether the level is where it was in events that came and went (`times` of them), more than half of the way.
+static int is_there(const Condition *c, double times) { return times >= TIMES && away(c) * c->usual > 0.5 * c->usual * c->usual; }
+
+// Readings that what comes and goes may last.
+static double most_readings(const Condition *c) { return LONGER * (c->lasted > LONG_READINGS ? c->lasted : LONG_READINGS); }
+
 // Takes a reading; returns ENDED, OPEN, LASTING, OVERDUE (what comes by the calendar stays for longer than it should) as they hold after it. `still`: something else holds the event open; LIMIT: it is a limit that a person set.
 static int condition_step(const Params *p, Condition *c, const Row *row, int still) {
   const int open = c->open == 1, n = c->readings, limit = row->given & LIMIT;
@@ -134,16 +140,24 @@ static int condition_step(const Params *p, Condition *c, const Row *row, int sti
   else if (size_of(away(c)) > size_of(c->reached)) c->reached = (float)away(c);
   c->smooth = open && ln(row->square + 1e-6) < c->rough_mean + OFF_SIGMAS * (root(c->rough_variance) + ROUGH_FLOOR) ? c->smooth + 1 : 0;
   c->recurs = open && !limit && recurs(c, row->t, row->period_ms);
-  const int off = open && n >= KNOWN_READINGS && is_off(c, row->scale);
+  const int stays = open && !c->untold && c->since > most_readings(c) && is_there(c, c->times);
+  const int off = open && n >= KNOWN_READINGS && (stays || is_off(c, row->scale));
   c->lasting = off ? c->lasting + 1 : 0;
   const int relearn = c->relearn;
   if (relearn > 0) c->relearn = relearn - 1;
   // The level of what recurs is not learned before it has ended, or it would end by being learned. Its roughness is, as the scale is in which errors are.
   if (!open || relearn > 0 || c->wanders) learn(c, n, relearn > 0);
   else if (c->recurs || c->untold) learn_roughness(c, n, c->since, 0);
-  if (!open) return 0;
+  if (!open) {
+    // What was learned as it came and went is a fault where it stays.
+    c->since = is_there(c, remembered(c, row->t, row->period_ms)) && !c->wanders && relearn == 0 ? c->since + 1 : 0;
+    if (c->since <= most_readings(c)) return 0;
+    c->open = 1;
+    c->untold = c->calm = 0;
+    return OPEN | OVERDUE;
+  }
   c->since++;
-  const int overdue = c->untold && c->since > LONGER * (c->lasted > LONG_READINGS ? c->lasted : LONG_READINGS);
+  const int overdue = c->untold && c->since > most_readings(c) && off;
   if (overdue) c->untold = 0;
   const int lasting = (c->lasting >= LASTING_READINGS ? LASTING : 0) | (overdue ? OVERDUE : 0);
   c->calm = off || still ? 0 : c->calm + 1;
@@ -152,6 +166,6 @@ static int condition_step(const Params *p, Condition *c, const Row *row, int sti
   if (c->calm < CALM_READINGS && !outgrown) return OPEN | lasting;
   if (outgrown) c->relearn = p->relearn;
   else recall(c, row->t, row->period_ms);
-  c->open = 0;
+  c->open = c->since = 0;
   return ENDED | lasting;
 }

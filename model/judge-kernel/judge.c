@@ -166,7 +166,7 @@ static void judge_run(const Params *p, Record *r, Row *row, const Expected *expe
 #define LEAST_HELD 1e-9  // scales: a level that never moved can be left
 #define MOST_LEVEL 8.0
 #define USUAL_READINGS 2000
-#define FORGOTTEN (1.0 / 2000)  // of an excursion, at each reading that is none: what comes every few hours is said once
+#define FORGOTTEN (1.0 / 400)  // of an excursion, at each reading that is none
 
 // The level of the latest 32 readings against what it usually is. What is far off is learned no faster than what is not.
 static void judge_level(const Params *p, Record *r, Row *row, const Expected *expected) {
