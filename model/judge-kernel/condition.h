@@ -131,41 +131,54 @@ static int is_there(const Condition *c, double times) { return times >= TIMES &&
 // Readings that what comes and goes may last.
 static double most_readings(const Condition *c) { return LONGER * (c->lasted > LONG_READINGS ? c->lasted : LONG_READINGS); }
 
-// Takes a reading; returns ENDED, OPEN, LASTING, OVERDUE (what comes by the calendar stays for longer than it should) as they hold after it. `still`: something else holds the event open; LIMIT: it is a limit that a person set.
-static int condition_step(const Params *p, Condition *c, const Row *row, int still) {
-  const int open = c->open == 1, n = c->readings, limit = row->given & LIMIT;
-  if (n == 0) c->level = c->level_mean = c->drift_from = (float)row->v;
-  take(c, row->v, row->scale, row->square, n);
+// What the event that is open, if one is, has come to with this reading.
+static void follow(Condition *c, const Row *row, int open) {
   if (!open) c->reached = 0;
   else if (size_of(away(c)) > size_of(c->reached)) c->reached = (float)away(c);
-  c->smooth = open && ln(row->square + 1e-6) < c->rough_mean + OFF_SIGMAS * (root(c->rough_variance) + ROUGH_FLOOR) ? c->smooth + 1 : 0;
-  c->recurs = open && !limit && recurs(c, row->t, row->period_ms);
-  const int stays = open && !c->untold && c->since > most_readings(c) && is_there(c, c->times);
-  const int off = open && n >= KNOWN_READINGS && (stays || is_off(c, row->scale));
-  c->lasting = off ? c->lasting + 1 : 0;
-  const int relearn = c->relearn;
-  if (relearn > 0) c->relearn = relearn - 1;
-  // The level of what recurs is not learned before it has ended, or it would end by being learned. Its roughness is, as the scale is in which errors are.
-  if (!open || relearn > 0 || c->wanders) learn(c, n, relearn > 0);
-  else if (c->recurs || c->untold) learn_roughness(c, n, c->since, 0);
-  if (!open) {
-    // What was learned as it came and went is a fault where it stays.
-    c->since = is_there(c, remembered(c, row->t, row->period_ms)) && !c->wanders && relearn == 0 ? c->since + 1 : 0;
-    if (c->since <= most_readings(c)) return 0;
-    c->open = 1;
-    c->untold = c->calm = 0;
-    return OPEN | OVERDUE;
-  }
+  const double most = c->rough_mean + OFF_SIGMAS * (root(c->rough_variance) + ROUGH_FLOOR);
+  c->smooth = open && ln(row->square + 1e-6) < most ? c->smooth + 1 : 0;
+  c->recurs = open && !(row->given & LIMIT) && recurs(c, row->t, row->period_ms);
+}
+
+// No event is open. What was learned as it came and went is a fault where it stays: it opens one.
+static int rest(Condition *c, const Row *row, int relearning) {
+  const int there = is_there(c, remembered(c, row->t, row->period_ms)) && !c->wanders && !relearning;
+  c->since = there ? c->since + 1 : 0;
+  if (c->since <= most_readings(c)) return 0;
+  c->open = 1;
+  c->untold = c->calm = 0;
+  return OPEN | OVERDUE;
+}
+
+// An event is open. n: readings that the normal was known from.
+static int go_on(const Params *p, Condition *c, const Row *row, int n, int off, int still) {
   c->since++;
   const int overdue = c->untold && c->since > most_readings(c) && off;
   if (overdue) c->untold = 0;
-  const int lasting = (c->lasting >= LASTING_READINGS ? LASTING : 0) | (overdue ? OVERDUE : 0);
+  const int said = (c->lasting >= LASTING_READINGS ? LASTING : 0) | (overdue ? OVERDUE : 0);
   c->calm = off || still ? 0 : c->calm + 1;
   // What a series did for an hour does not make an event of all that it does the day after. A limit is none of what it did.
-  const int outgrown = !limit && n < YOUNG_READINGS && c->since > YOUNG_TIMES * n;
-  if (c->calm < CALM_READINGS && !outgrown) return OPEN | lasting;
+  const int outgrown = !(row->given & LIMIT) && n < YOUNG_READINGS && c->since > YOUNG_TIMES * n;
+  if (c->calm < CALM_READINGS && !outgrown) return OPEN | said;
   if (outgrown) c->relearn = p->relearn;
   else recall(c, row->t, row->period_ms);
   c->open = c->since = 0;
-  return ENDED | lasting;
+  return ENDED | said;
+}
+
+// Takes a reading; returns ENDED, OPEN, LASTING, OVERDUE (what comes and goes stays for longer than it did) as they hold after it. `still`: something else holds the event open; LIMIT: it is a limit that a person set.
+static int condition_step(const Params *p, Condition *c, const Row *row, int still) {
+  const int open = c->open == 1, n = c->readings;
+  if (n == 0) c->level = c->level_mean = c->drift_from = (float)row->v;
+  take(c, row->v, row->scale, row->square, n);
+  follow(c, row, open);
+  const int stays = open && !c->untold && c->since > most_readings(c) && is_there(c, c->times);
+  const int off = open && n >= KNOWN_READINGS && (stays || is_off(c, row->scale));
+  c->lasting = off ? c->lasting + 1 : 0;
+  const int relearning = c->relearn > 0;
+  if (relearning) c->relearn--;
+  // The level of what recurs is not learned before it has ended, or it would end by being learned. Its roughness is, as the scale is in which errors are.
+  if (!open || relearning || c->wanders) learn(c, n, relearning);
+  else if (c->recurs || c->untold) learn_roughness(c, n, c->since, 0);
+  return open ? go_on(p, c, row, n, off, still) : rest(c, row, relearning);
 }
