@@ -97,9 +97,7 @@ describe('a state that comes and goes', () => {
   function comesAndGoes(days: number, confirm: boolean): { bench: Bench; share: (from: number, to?: number) => number } {
     const bench = new Bench();
     const draw = noise(17);
-    const feed = (readings: number, level: number): void => {
-      for (let k = 0; k < readings; k++) bench.feed({ flow: level + draw() });
-    };
+    const feed = (readings: number, level: number): void => calm(bench, readings, draw, level, 1);
     feed(1500, 50);
     for (let day = 0; day < days; day++) {
       feed(60, 50 + 8 * 1.35 ** day);
@@ -135,9 +133,7 @@ describe('a state that came and went', () => {
   function outages(times: number, seed: number): Bench {
     const bench = new Bench();
     const draw = noise(seed);
-    const feed = (readings: number, level: number): void => {
-      for (let k = 0; k < readings; k++) bench.feed({ flow: level + draw() });
-    };
+    const feed = (readings: number, level: number): void => calm(bench, readings, draw, level, 1);
     feed(1500, 50);
     for (let k = 0; k < times; k++) {
       feed(60 + 7 * (k % 3), 30);
@@ -156,16 +152,14 @@ describe('a state that came and went', () => {
   it('is not told of a series that is ignored meanwhile', () => {
     const bench = new Bench();
     const draw = noise(5);
-    const feed = (readings: number, level: number): void => {
-      for (let k = 0; k < readings; k++) bench.feed({ flow: level + draw() });
-    };
+    const feed = (readings: number, level: number): void => calm(bench, readings, draw, level, 1);
     feed(1440, 50);
     for (let day = 0; day < 6; day++) {
       feed(12, 50);
       feed(12, 70);
       if (day < 5) feed(120, 50);
     }
-    bench.control({ kind: 'settings', hash: '', settings: { rules: [{ metric: 'flow', ignore: true }] } });
+    bench.control({ kind: 'settings', hash: '', settings: { rules: [{ metric: 'temperature', ignore: true }] } });
     feed(432, 70);
     feed(600, 50);
     expect(bench.open).toHaveLength(0);
@@ -175,9 +169,7 @@ describe('a state that came and went', () => {
 it('a false alarm that is over is not what is open now: that goes on', () => {
   const bench = new Bench();
   const draw = noise(3);
-  const feed = (readings: number, level: number): void => {
-    for (let k = 0; k < readings; k++) bench.feed({ flow: level + draw() });
-  };
+  const feed = (readings: number, level: number): void => calm(bench, readings, draw, level, 1);
   feed(1500, 50);
   feed(60, 58);
   feed(300, 50);

@@ -205,6 +205,7 @@ export class StreamDetector implements Detector {
     for (let i = 0; i < n; i++) {
       const row = rows[from + first + i];
       const said = judge.said(i);
+      if ((said & (SAID.OPEN | SAID.ENDED)) === 0) continue;
       const ignored = this.#policies.ofSlot(this.fleet, batch.slot[row]).ignore;
       if (said & SAID.OVERDUE && !ignored) this.#tellOverdue(batch, row);
       // An event that ends is told also of a series that is warming up, or ignored by now, or it would stay open with its device.

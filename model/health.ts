@@ -3,6 +3,7 @@ import type { HealthVerdict, VerdictKind } from '../core/event.js';
 import type { Device } from '../core/fleet.js';
 import type { DocumentPart } from '../core/state.js';
 import { WideArena } from './arena.js';
+import { DAY_MS } from './calendar.js';
 import { duration, plain } from './reason.js';
 
 // Words of a device.
@@ -30,7 +31,6 @@ const FUTURE_MS = 120_000;
 const PAST_MS = 600_000;
 const SKEWED_MESSAGES = 20;
 const FLAPPING_SILENCES = 3.5;
-const DAY_MS = 86_400_000;
 
 /** Readings that broken sensors and their drivers send in place of a measurement: a lost bus, DS18B20's -127 and power-on 85, all ones. */
 const SENTINELS = [0, -127, 85, 65535, -999, -9999, 32767, -32768, 255, 4294967295];

@@ -1,6 +1,6 @@
+import { DAY_MS } from './calendar.js';
 import type { Channel, Tuning } from './tuning.js';
 
-const DAY_MS = 86_400_000;
 /** The rate of false alarms for which the threshold was fitted: one in so many readings. */
 const FITTED_READINGS = DAY_MS / 600_000 / 0.07;
 /** The oldest series that were looked at. */

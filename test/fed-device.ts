@@ -72,6 +72,6 @@ export function noise(seed: number): () => number {
 }
 
 /** Readings of a calm sensor: 20 with noise of 0.5. */
-export function calm(bench: Bench, readings: number, draw: () => number, level = 20): void {
-  for (let k = 0; k < readings; k++) bench.feed({ temperature: level + 0.5 * draw() });
+export function calm(bench: Bench, readings: number, draw: () => number, level = 20, deviation = 0.5): void {
+  for (let k = 0; k < readings; k++) bench.feed({ temperature: level + deviation * draw() });
 }

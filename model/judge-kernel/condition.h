@@ -125,24 +125,28 @@ static int recurs(const Condition *c, int t, double period_ms) {
   return away(c) * usual > -0.5 * usual * usual && remembered(c, t, period_ms) >= TIMES;
 }
 
-// Whether the level is where it was in events that came and went (`times` of them), more than half of the way.
-static int is_there(const Condition *c, double times) { return times >= TIMES && away(c) * c->usual > 0.5 * c->usual * c->usual; }
+// Whether the level is where it was in events that came and went, more than half of the way.
+static int is_there(const Condition *c) { return away(c) * c->usual > 0.5 * c->usual * c->usual; }
 
 // Readings that what comes and goes may last.
 static double most_readings(const Condition *c) { return LONGER * (c->lasted > LONG_READINGS ? c->lasted : LONG_READINGS); }
 
 // What the event that is open, if one is, has come to with this reading.
 static void follow(Condition *c, const Row *row, int open) {
-  if (!open) c->reached = 0;
-  else if (size_of(away(c)) > size_of(c->reached)) c->reached = (float)away(c);
+  if (!open) {
+    c->reached = 0;
+    c->smooth = c->recurs = 0;
+    return;
+  }
+  if (size_of(away(c)) > size_of(c->reached)) c->reached = (float)away(c);
   const double most = c->rough_mean + OFF_SIGMAS * (root(c->rough_variance) + ROUGH_FLOOR);
-  c->smooth = open && ln(row->square + 1e-6) < most ? c->smooth + 1 : 0;
-  c->recurs = open && !(row->given & LIMIT) && recurs(c, row->t, row->period_ms);
+  c->smooth = ln(row->square + 1e-6) < most ? c->smooth + 1 : 0;
+  c->recurs = !(row->given & LIMIT) && recurs(c, row->t, row->period_ms);
 }
 
 // No event is open. What was learned as it came and went is a fault where it stays: it opens one.
 static int rest(Condition *c, const Row *row, int relearning) {
-  const int there = is_there(c, remembered(c, row->t, row->period_ms)) && !c->wanders && !relearning;
+  const int there = is_there(c) && !c->wanders && !relearning && remembered(c, row->t, row->period_ms) >= TIMES;
   c->since = there ? c->since + 1 : 0;
   if (c->since <= most_readings(c)) return 0;
   c->open = 1;
@@ -172,7 +176,7 @@ static int condition_step(const Params *p, Condition *c, const Row *row, int sti
   if (n == 0) c->level = c->level_mean = c->drift_from = (float)row->v;
   take(c, row->v, row->scale, row->square, n);
   follow(c, row, open);
-  const int stays = open && !c->untold && c->since > most_readings(c) && is_there(c, c->times);
+  const int stays = open && !c->untold && c->times >= TIMES && c->since > most_readings(c) && is_there(c);
   const int off = open && n >= KNOWN_READINGS && (stays || is_off(c, row->scale));
   c->lasting = off ? c->lasting + 1 : 0;
   const int relearning = c->relearn > 0;
