@@ -1,6 +1,7 @@
 /**
- * What comes by the calendar. Alarms of a series that come at the same time of the day, or of the week, are what it does: the nightly backup, the boiler on Sundays. They
- * are told twice, and again only where they are far worse than those before.
+ * What comes by the calendar, and what comes again as it was. Alarms of a series that come at the same time of the day, or of the week, are what it does: the nightly backup,
+ * the boiler on Sundays. They are told twice. Alarms at the same value, whenever they come (a pump that is flushed now and then), are told three times. Both are told again
+ * only where they are far worse than those before.
  *
  * Times are of UTC, in ticks.
  */
@@ -17,10 +18,15 @@ const MOST_WEEKS = 4;
 const WEEK_HOUR_TICKS = 16;
 /** Alarms that a series remembers. */
 const KEPT = 8;
-/** Words that they take: [KEPT][2] int tick, log odds. */
-export const CALENDAR_WORDS = 2 * KEPT;
+/** Words that one of them takes: int tick, log odds, value. */
+const ALARM_WORDS = 3;
+export const CALENDAR_WORDS = KEPT * ALARM_WORDS;
 /** Times that are told. */
 const TOLD = 2;
+/** Values of alarms are the same up to this share of the range of values; so often are they told, if no more than so many days lie between. */
+const SAME_VALUE = 0.05;
+const TOLD_VALUE = 3;
+const MOST_DAYS_VALUE = 60;
 /** Log odds by which one that is told all the same is above those before. */
 const WORSE = 3;
 
@@ -39,26 +45,54 @@ function isMultiple(since: number, unit: number, most: number, tolerance: number
   return times >= 1 && times <= most && Math.abs(since - times * unit) < tolerance;
 }
 
+/** An alarm, as it is held against those before it. */
+export interface KnownBy {
+  tick: number;
+  odds: number;
+  /** The working value; NaN where the alarm is not about values. */
+  value: number;
+  /** Range of the values of the series. */
+  range: number;
+}
+
 /** Notes an alarm of a series whose words begin at `at`; returns whether it is as usual as those before it. */
-export function comesByTheCalendar(floats: Float32Array, ints: Int32Array, at: number, tick: number, odds: number): boolean {
+export function comesAgain(floats: Float32Array, ints: Int32Array, at: number, alarm: KnownBy): boolean {
+  const { tick, odds, value } = alarm;
   const place = placeOf(ints, at, tick);
-  let times = 0;
-  let worst = -Infinity;
-  for (let k = at; k < at + CALENDAR_WORDS; k += 2) {
-    if (k === place || !(isMultiple(tick - ints[k], DAY_TICKS, MOST_DAYS, HOUR_TICKS) || isWeeksBefore(ints[k], tick))) continue;
-    times++;
-    worst = Math.max(worst, floats[k + 1]);
-  }
+  const usual = isAsBefore(floats, ints, at, place, alarm);
   const again = Math.abs(tick - ints[place]) < HOUR_TICKS;
-  if (!again) ints[place] = tick;
+  if (!again) {
+    ints[place] = tick;
+    floats[place + 2] = value;
+  }
   floats[place + 1] = again ? Math.max(floats[place + 1], odds) : odds;
-  return times >= TOLD && odds < worst + WORSE;
+  return usual;
+}
+
+/** Whether there were enough alarms at the same time, or at the same value, none of which the present one far exceeds. */
+function isAsBefore(floats: Float32Array, ints: Int32Array, at: number, place: number, { tick, odds, value, range }: KnownBy): boolean {
+  let atTime = 0;
+  let atValue = 0;
+  let worstAtTime = -Infinity;
+  let worstAtValue = -Infinity;
+  for (let k = at; k < at + CALENDAR_WORDS; k += ALARM_WORDS) {
+    if (k === place) continue;
+    if (isMultiple(tick - ints[k], DAY_TICKS, MOST_DAYS, HOUR_TICKS) || isWeeksBefore(ints[k], tick)) {
+      atTime++;
+      worstAtTime = Math.max(worstAtTime, floats[k + 1]);
+    }
+    if (tick - ints[k] < MOST_DAYS_VALUE * DAY_TICKS && Math.abs(floats[k + 2] - value) <= SAME_VALUE * range) {
+      atValue++;
+      worstAtValue = Math.max(worstAtValue, floats[k + 1]);
+    }
+  }
+  return (atTime >= TOLD && odds < worstAtTime + WORSE) || (atValue >= TOLD_VALUE && odds < worstAtValue + WORSE);
 }
 
 /** Where the alarm goes: to one of the same hour, or in place of the oldest. */
 function placeOf(ints: Int32Array, at: number, tick: number): number {
   let oldest = at;
-  for (let k = at; k < at + CALENDAR_WORDS; k += 2) {
+  for (let k = at; k < at + CALENDAR_WORDS; k += ALARM_WORDS) {
     if (Math.abs(tick - ints[k]) < HOUR_TICKS) return k;
     if (ints[k] < ints[oldest]) oldest = k;
   }

@@ -149,6 +149,23 @@ describe('a state that came and went', () => {
     expect(heard.filter((flags) => flags.every(Boolean)).length).toBeGreaterThanOrEqual(12);
   });
 
+  it('is a fault where it stays, be it a job of three hours that ran in three nights only', () => {
+    for (let seed = 5; seed < 11; seed++) {
+      const bench = new Bench();
+      const draw = noise(seed);
+      const feed = (readings: number, level: number): void => calm(bench, readings, draw, level, 1);
+      feed(2880, 50);
+      for (let night = 0; night < 3; night++) {
+        feed(12, 50);
+        feed(18, 70);
+        feed(114, 50);
+      }
+      feed(12, 50);
+      feed(600, 70);
+      expect(bench.inEvent.slice(-400).every(Boolean), `seed ${seed}`).toBe(true);
+    }
+  });
+
   it('is not told of a series that is ignored meanwhile', () => {
     const bench = new Bench();
     const draw = noise(5);

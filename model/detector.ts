@@ -235,13 +235,15 @@ export class StreamDetector implements Detector {
     }
     const stuck = (said & SAID.STANDS) !== 0;
     batch.anomalyScore[row] = 0;
+    // A step as high as the highest so far is no alarm of its own; what begins with it is told if it stays.
+    if (said & SAID.AGAIN) this.#conditions.open(slot, false);
     if (odds <= SILENT && !beyond) return judge.close(i, false, stuck, true);
     const found = judge.find(i);
     const periodMs = judge.periodMs(i);
     const silent = odds <= SILENT;
     const threshold = silent ? Infinity : thresholdOf(tuning, CHANNELS[found.channel], rarityOf(periodMs, policy.falseAlarmsPerDay), judge.readings(slot));
     const alarms = !silent && judge.emits(slot, odds, threshold) && counts(policy, found.above, batch.value[row] - batch.yhat[row]);
-    const emitted = alarms && !judge.isUsual(slot, odds, batch.timestampMs[row], periodMs);
+    const emitted = alarms && !judge.isUsual(i, slot, batch.timestampMs[row]);
     const score = odds <= 0 ? 0 : odds / threshold;
     batch.anomalyScore[row] = emitted ? score : 0.5 * Math.min(score, 1);
     const limit = beyond && !this.#conditions.isTold(slot);

@@ -1,5 +1,5 @@
 import type { StatePart } from '../core/state.js';
-import { comesByTheCalendar, forgetCalendar, tickOf } from './calendar.js';
+import { comesAgain, forgetCalendar, tickOf } from './calendar.js';
 import type { Finding } from './finding.js';
 import { FEATURES } from './normaliser.js';
 import type { Predictor } from './predictor.js';
@@ -13,6 +13,8 @@ const SEASON = CHANNELS.indexOf('season');
 const SPAN = CHANNELS.indexOf('span');
 const PACE = CHANNELS.indexOf('pace');
 const CLOCK = CHANNELS.indexOf('clock');
+/** Channels on which it is a matter of when, and not of the value at which it was noticed. */
+const OF_TIMES: ReadonlySet<number> = new Set([SEASON, SPAN, PACE, CLOCK, CHANNELS.indexOf('stuck')]);
 /** How much of an excursion is forgotten at each thing that is none: a block of the season, a time of the pace or the clock. */
 const FORGOTTEN = 1 / 100;
 const FORGOTTEN_TIMES = 1 / 10;
@@ -152,10 +154,12 @@ export class Judge {
     return odds > threshold && odds > peak + tuning.repeatMargin;
   }
 
-  /** Whether an alarm is what comes at this time of the day, or of the week; it is noted for those to come. */
-  isUsual(slot: number, odds: number, timestampMs: number, periodMs: number): boolean {
-    const { floats, ints, calendar } = this.records;
-    return calendar > 0 && periodMs <= MOST_PERIOD_MS && comesByTheCalendar(floats, ints, this.records.at(slot) + calendar, tickOf(timestampMs), odds);
+  /** Whether the alarm of a row (of `find`) is what comes at this time of the day, or of the week, or has come at its value before; it is noted for those to come. */
+  isUsual(row: number, slot: number, timestampMs: number): boolean {
+    const { finding, records } = this;
+    if (records.calendar === 0 || this.periodMs(row) > MOST_PERIOD_MS) return false;
+    const value = OF_TIMES.has(finding.channel) ? NaN : this.value(row);
+    return comesAgain(records.floats, records.ints, records.at(slot) + records.calendar, { tick: tickOf(timestampMs), odds: finding.odds, value, range: records.range(slot) });
   }
 
   /** The forecasts that were made from this reading: called after the predictor has advanced. */
@@ -216,9 +220,9 @@ export class Judge {
   #judgeUsual(season: Season, channel: number, row: number, usual: number, value: number, least: number): void {
     const { floats, rowInts } = this.records;
     const word = this.records.at(rowInts[row * ROW_INTS + ROW_INT.slot]) + usual;
-    const { judged, blocks } = season.finding;
+    const { judged, blocks, reserve } = season.finding;
     const limit = least + this.tuning.usual * floats[word];
-    if (judged) this.records.excess(row, channel, value / limit, FORGOTTEN);
+    if (judged) this.records.excess(row, channel, value / (reserve * limit), FORGOTTEN);
     if ((rowInts[row * ROW_INTS + ROW_INT.given] & GIVEN.LEARNING) === 0) return;
     floats[word] += ((judged && value > limit ? limit : value) - floats[word]) / (blocks < 1000 ? blocks : 1000);
   }

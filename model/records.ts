@@ -49,7 +49,7 @@ export const ROW_INTS = 2 * ROW_WORDS;
 /** Bits of `given`. */
 export const GIVEN = { LEARNING: 1, FRESH: 2, STILL: 4, REST: 8, LIMIT: 16 } as const;
 /** Bits of `said`. */
-export const SAID = { ABOVE: 1, EXTREME: 2, STANDS: 4, WANDERS: 8, OPEN: 16, ENDED: 32, LASTING: 64, OVERDUE: 256 } as const;
+export const SAID = { ABOVE: 1, EXTREME: 2, STANDS: 4, WANDERS: 8, OPEN: 16, ENDED: 32, LASTING: 64, OVERDUE: 256, AGAIN: 512 } as const;
 
 /** Log odds of a reading that surprised no channel. */
 export const SILENT = -100;
@@ -113,8 +113,8 @@ export class Records implements StatePart {
     this.kernel = kernel;
     this.params = aligned(heapBase);
     const real = [
-      tuning.thetaX, tuning.thetaError, tuning.noisePad, tuning.noisePadError, tuning.rarePad, tuning.t1, tuning.rateFloor, tuning.sizeWeight,
-      tuning.sizeSettling, tuning.shapeLimit, tuning.forget, tuning.supportFrom, tuning.supportWeight, tuning.repeatDecay, tuning.countFrom,
+      tuning.thetaX, tuning.thetaError, tuning.noisePad, tuning.noisePadError, tuning.leastValue, tuning.leastError32, tuning.leastPeak, tuning.leastStep,
+      tuning.rarePad, tuning.t1, tuning.rateFloor, tuning.sizeWeight, tuning.sizeSettling, tuning.shapeLimit, tuning.forget, tuning.supportFrom, tuning.supportWeight, tuning.repeatDecay, tuning.countFrom,
       tuning.doubtFrom, tuning.levelOff, tuning.roughOff, tuning.runWeight,
       ...CHANNELS.flatMap((channel) => PRIOR.map((what) => tuning.prior[channel][what])), ...new Array<number>((MOST_CHANNELS - CHANNELS.length) * PRIOR.length).fill(0),
     ];
@@ -149,6 +149,12 @@ export class Records implements StatePart {
     if (this.#horizon === 0) return;
     const at = this.at(slot);
     this.floats[at + this.#horizon + 2 * ((this.ints[at + READINGS] - 1) & (HORIZON - 1)) + 1] = forecast - this.anchor(slot);
+  }
+
+  /** Greatest less least value of a series, in round terms: it shrinks slowly. */
+  range(slot: number): number {
+    const box = this.at(slot) + FRONT_WORDS;
+    return this.floats[box + 1] - this.floats[box];
   }
 
   /** Where a channel's calibration begins in a slot's words. */

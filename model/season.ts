@@ -29,6 +29,9 @@ const LEAST_KNOWN = 0.6;
 /** Cycles that pass between finding one and learning what is usual by it, and then judging. */
 const LEARN_CYCLES = 1;
 const JUDGE_CYCLES = 2;
+/** Days of which so many must be known before one that is unlike those before it counts for all that it is: it may be the first weekend. */
+const WEEK_CYCLES = 8;
+const UNSURE = 3;
 /** A cycle's range is that of so many cycles: one that comes a little late is not missing. */
 const RANGE_CYCLES = 1.25;
 /** The range of a long cycle is looked at once in so many blocks. */
@@ -79,6 +82,8 @@ export interface SeasonFinding {
   measured: boolean;
   /** Whether the cycle is known for long enough to judge by it, and not only to learn what is usual, and the latest scan saw it too. */
   judged: boolean;
+  /** How many times as far something must be to count: more where a day may be the first of its week. */
+  reserve: number;
   /** How far the latest quarter of a cycle is from the same phase of the cycles before, in scales. */
   mismatch: number;
   /** How much of the usual range of a cycle the latest one lacks, 0 to 1; -1 where that was not looked at. */
@@ -99,7 +104,7 @@ export class Season {
   readonly arena = new SeasonArena(WORDS);
   /** What `step` takes beside its arguments; a double that is an argument would be boxed at each reading. */
   readonly given = new Float64Array(5);
-  readonly finding: SeasonFinding = { measured: false, judged: false, mismatch: 0, lack: 0, blocks: 0 };
+  readonly finding: SeasonFinding = { measured: false, judged: false, reserve: 1, mismatch: 0, lack: 0, blocks: 0 };
   readonly #pace: Pace;
   readonly #clock = new Clock();
 
@@ -355,6 +360,7 @@ export class Season {
     const { finding } = this;
     finding.measured = held > LEARN_CYCLES * cycle;
     finding.judged = held > JUDGE_CYCLES * cycle && this.#ints[at + EMPTY_SCANS] === 0;
+    finding.reserve = daily && this.#known() < WEEK_CYCLES * cycle ? UNSURE : 1;
     finding.blocks = 1 + held - LEARN_CYCLES * cycle;
     finding.mismatch = s[at + MISMATCH];
     finding.lack = held % LACK_EVERY === 0 ? this.#lack(cycle, daily) : -1;

@@ -29,6 +29,11 @@ export interface Tuning {
   noisePad: number;
   /** The same for the one-step error. */
   noisePadError: number;
+  /** What is less beyond what was seen is nothing, whatever the noise: of a value and of the error of the long horizon in running ranges, of a peak and a step in the highest before it. */
+  leastValue: number;
+  leastError32: number;
+  leastPeak: number;
+  leastStep: number;
   /** Taken off the novelty of a value whose nearest interval is rarely hit, in ranges. */
   rarePad: number;
   /** Readings until the prior's rate halves. */
@@ -82,6 +87,10 @@ export const DEFAULT_TUNING: Tuning = {
   thetaError: 0.45,
   noisePad: 0.48,
   noisePadError: 0.3,
+  leastValue: 0.02,
+  leastError32: 0.1,
+  leastPeak: 0.1,
+  leastStep: 0.3,
   rarePad: 0.03,
   t1: 30,
   rateFloor: 1e-4,
@@ -93,7 +102,7 @@ export const DEFAULT_TUNING: Tuning = {
   supportWeight: 0.8,
   repeatMargin: 1,
   repeatDecay: 1 / 60,
-  threshold: 10.4,
+  threshold: 10.15,
   rareTo: 4,
   ageSlope: 0.75,
   ageReadings: 2000,
@@ -111,7 +120,7 @@ export const DEFAULT_TUNING: Tuning = {
   paceUsual: 6,
   prior: {
     x: { a: 2, b: 0.2, weight: 2, offset: 1.5, loudest: 0, rare: 1.65 },
-    e1: { a: 1, b: 0.2, weight: 2, offset: 1.5, loudest: 0.8, rare: 1.7 },
+    e1: { a: 1, b: 0.2, weight: 2, offset: 1.4, loudest: 0.8, rare: 1.7 },
     e32: { a: 2, b: 0.16, weight: 2, offset: -1, loudest: 0.3, rare: 1.8 },
     tod: { a: 2.4, b: 0.17, weight: 2, offset: -1, loudest: 0.6, rare: 1.8 },
     stuck: { a: 0.15, b: 0.5, weight: 2, offset: 0.5, loudest: 1.5, rare: 1 },
@@ -121,7 +130,7 @@ export const DEFAULT_TUNING: Tuning = {
     level: { a: 0.37, b: 0.5, weight: 2, offset: 2, loudest: 0, rare: 1.8 },
     rough: { a: 0.1, b: 0.25, weight: 2, offset: -1.2, loudest: 0.7, rare: 1.9 },
     peak: { a: 1, b: 0.2, weight: 2, offset: -1, loudest: 0.6, rare: 2 },
-    step: { a: 2, b: 0.2, weight: 2, offset: -1, loudest: 1.4, rare: 4 },
+    step: { a: 2, b: 0.2, weight: 2, offset: -0.3, loudest: 1.4, rare: 4 },
     clock: { a: 0.2, b: 0.4, weight: 0.3, offset: 1.8, loudest: 0.2, rare: 2 },
   },
 };

@@ -13,9 +13,13 @@
 
 // How far noise alone carries a value of this channel, in its unit.
 static double noise(const Params *p, const Row *row, int channel) {
-  if (channel == E32) return 0;
   const double relative = exp_of(2 * row->log_roughness);
   return channel == E1 ? p->noise_pad_error * relative : p->noise_pad * row->scale * relative;
+}
+
+// The same in ranges of the channel; the mean of 32 errors has no noise of its own.
+static double noise_in_ranges(const Params *p, const Row *row, int channel, const Box *box) {
+  return channel == E32 ? p->least_error_32 : noise(p, row, channel) / ((double)box->high - (double)box->low);
 }
 
 static inline Interval *intervals_of(const Params *p, Record *r, int channel) { return (Interval *)((float *)r + p->box[channel]); }
@@ -28,7 +32,7 @@ static void judge_error(const Params *p, Record *r, Row *row, int channel, doubl
   const double d = novelty(box, all, v, t, p->rare_pad);
   if (d != 0) take_in(box, all, p->intervals, v, p->theta_error, t);
   if (t < p->count_from) return;
-  const double beyond = d > 0 ? d - noise(p, row, channel) / ((double)box->high - (double)box->low) : d;
+  const double beyond = d > 0 ? d - noise_in_ranges(p, row, channel, box) : d;
   const double peak = box->peak, decayed = peak * PEAK_DECAY;
   box->peak = (float)(beyond > decayed ? beyond : decayed);
   // It repeats the last one.
@@ -62,7 +66,7 @@ static void judge_value(const Params *p, Record *r, Row *row, const Expected *ex
   if (d == 0) return;
   const double seen = (double)box->high - (double)box->low;
   const double range = v > box->high ? v - box->low : v < box->low ? box->high - v : seen;
-  const double pad = noise(p, row, X) / (learns ? range : seen);
+  const double pad = noise(p, row, X) / (learns ? range : seen) + p->least_value;
   if (d <= pad) {
     if (learns) take_in(box, all, K, v, p->theta_x, t);
     return;
@@ -164,7 +168,7 @@ static void judge_run(const Params *p, Record *r, Row *row, const Expected *expe
 #define SLOW_FLOOR 0.02
 #define SLOW_SIGMAS 4.0
 #define LEAST_HELD 1e-9  // scales: a level that never moved can be left
-#define MOST_LEVEL 8.0
+#define MOST_LEVEL 64.0
 #define USUAL_READINGS 2000
 #define FORGOTTEN (1.0 / 400)  // of an excursion, at each reading that is none
 
@@ -191,22 +195,31 @@ static void judge_roughness(const Params *p, Record *r, Row *row, const Expected
   judge_excess(p, r, row, ROUGH, size_of(far) / p->rough_off, FORGOTTEN, far > 0 ? ABOVE : 0, expected);
 }
 
-// told: whether it is news; it makes the record all the same.
-static void judge_shape(const Params *p, Record *r, Row *row, int channel, float records[2], Shape shape, int told, const Expected *expected) {
-  const double higher = beyond_record(records, shape);
-  if (!(higher > 0) || row->t < p->count_from || !told) return;
+#define LARGE_STEP 0.5  // in ranges of x: as high as the highest before, it may begin what lasts
+
+static void judge_shape(const Params *p, Record *r, Row *row, int channel, double higher, int up, const Expected *expected) {
+  if (!(higher > 0) || row->t < p->count_from) return;
   const double beyond = higher - noise(p, row, X);
   if (!(beyond > 0)) return;
-  report(p, r, row, channel, novelty_size(in_ranges(&r->box[X], beyond), expected), 0, shape.up ? ABOVE : 0, expected);
+  report(p, r, row, channel, novelty_size(in_ranges(&r->box[X], beyond), expected), 0, up ? ABOVE : 0, expected);
 }
 
 static void judge_shapes(const Params *p, Record *r, Row *row, const Expected *expected) {
   const int t = row->t;
   // Readings on both sides of a gap are no shape. Heights are in ranges of x.
   if (p->horizon == 0 || p->box[X] == 0 || t <= SHAPE_READINGS || r->mute >= HORIZON - SHAPE_READINGS) return;
-  if (p->on >> PEAK & 1) judge_shape(p, r, row, PEAK, r->peaks, peak_before(p, r, row->v, t), 1, expected);
+  if (p->on >> PEAK & 1) {
+    const Shape peak = peak_before(p, r, row->v, t);
+    judge_shape(p, r, row, PEAK, beyond_record(r->peaks, peak, p->least_peak), peak.up, expected);
+  }
+  if ((p->on >> STEP & 1) == 0) return;
+  const Shape step = step_to(p, r, row->v, t);
+  const int highest = step.height > r->steps[step.up];
+  const double higher = beyond_record(r->steps, step, p->least_step);
   // The step back at the end of an event is no news.
-  if (p->on >> STEP & 1) judge_shape(p, r, row, STEP, r->steps, step_to(p, r, row->v, t), row->given & LEARNING, expected);
+  if ((row->given & LEARNING) == 0) return;
+  if (highest && higher <= 0 && in_ranges(&r->box[X], step.height) > LARGE_STEP) row->said |= AGAIN;
+  judge_shape(p, r, row, STEP, higher, step.up, expected);
 }
 
 static void keep_value(const Params *p, Record *r, double v, int t) {

@@ -13,7 +13,7 @@ typedef struct {
 
 // Written by model/records.ts, in this order. Offsets are in words from the start of a record.
 typedef struct {
-  double theta_x, theta_error, noise_pad, noise_pad_error, rare_pad, t1, rate_floor, size_weight, size_settling, shape_limit,
+  double theta_x, theta_error, noise_pad, noise_pad_error, least_value, least_error_32, least_peak, least_step, rare_pad, t1, rate_floor, size_weight, size_settling, shape_limit,
     forget, support_from, support_weight, repeat_decay, count_from, doubt_from, level_off, rough_off, run_weight;
   Prior prior[MOST_CHANNELS];
   int stride;       // words of a record
@@ -107,7 +107,7 @@ typedef struct {
 } Row;
 
 enum { LEARNING = 1, FRESH = 2, STILL = 4, REST = 8, LIMIT = 16 };                              // given
-enum { ABOVE = 1, EXTREME = 2, STANDS = 4, WANDERS = 8, OPEN = 16, ENDED = 32, LASTING = 64, OUTSIDE = 128, OVERDUE = 256 };  // said
+enum { ABOVE = 1, EXTREME = 2, STANDS = 4, WANDERS = 8, OPEN = 16, ENDED = 32, LASTING = 64, OUTSIDE = 128, OVERDUE = 256, AGAIN = 512 };  // said
 
 #define CLUSTER_READINGS 40  // novel readings within so many of each other are of one event
 

@@ -44,10 +44,11 @@ static Shape step_to(const Params *p, const Record *r, double v, int t) {
   return shape_of(low > high_before ? low - high_before : 0, low_before > high ? low_before - high : 0);
 }
 
-// How far a shape is beyond the highest of its kind, which sinks slowly and is then that one. records: of those that go down, and up.
-static double beyond_record(float records[2], Shape shape) {
+// How far a shape is beyond the highest of its kind and the share `least` of it, which sinks slowly and is then that one: what comes again and again, each time a little
+// higher than it has sunk, is no news. records: of those that go down, and up.
+static double beyond_record(float records[2], Shape shape, double least) {
   for (int k = 0; k < 2; k++) records[k] = (float)(records[k] * (1 - HEIGHT_FORGET));
-  const double beyond = shape.height - records[shape.up];
-  if (beyond > 0) records[shape.up] = (float)shape.height;
-  return beyond;
+  const double record = records[shape.up];
+  if (shape.height > record) records[shape.up] = (float)shape.height;
+  return shape.height - (1 + least) * record;
 }
