@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../core/random.js';
 import { Bench, noise } from '../test/fed-device.js';
-import { CHANNELS } from './tuning.js';
+import { CHANNELS, type Channel } from './tuning.js';
 
 /** Highest score of the readings from `from` on, less those before `to`. */
 function highest(bench: Bench, from: number, to = bench.scores.length): number {
@@ -71,6 +71,34 @@ describe('a peak', () => {
 });
 
 describe('a value that was never seen', () => {
+  /** A series at rest, with so many visits to each of the values, at least a week apart; told: how many of the last visits of five series. */
+  function visits(channel: Channel, values: readonly number[]): number {
+    let told = 0;
+    for (let seed = 1; seed <= 5; seed++) {
+      const bench = new Bench({ channels: [channel] });
+      const random = seededRandom(seed);
+      const feed = (count: number, valve: number): void => {
+        for (let k = 0; k < count; k++) bench.feed({ valve }, 'pump', 1_800_000);
+      };
+      let from = 0;
+      feed(1000, 0);
+      for (const value of values) {
+        from = bench.scores.length;
+        feed(5, value);
+        feed(350 + Math.floor(300 * random()), 0);
+      }
+      if (highest(bench, from) > 1) told++;
+    }
+    return told;
+  }
+
+  it('is no news a hundredth of the range beyond what was, nor by what rounding takes from it', () => {
+    const value = 173.1690218653926;
+    expect(visits('x', [value, value, value, value])).toBe(0);
+    expect(visits('x', [value, value, value, 1.01 * value])).toBe(0);
+    expect(visits('x', [value, value, value, 1.5 * value])).toBe(5);
+  });
+
   it('holds its event open for as long as readings are like it, although neither level nor roughness is off', () => {
     const bench = new Bench();
     const random = seededRandom(38);

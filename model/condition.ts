@@ -37,7 +37,7 @@ export class Conditions {
     return ints[at + OPEN] === 0 || ints[at + UNTOLD] === 1 || ints[at + WANDERS] === 1 || ints[at + RECURS] === 1 ? 1 : 0;
   }
 
-  /** An alarm; @param told false of what comes by the calendar: it is learned from, but its level is no part of the normal before it ends, and is told if it stays. */
+  /** An alarm; @param told false of what comes by the calendar or came before: it is learned from, but its level is no part of the normal before it ends, and is told if it stays. */
   open(slot: number, told: boolean): void {
     const { ints } = this.records;
     const at = this.#at(slot);

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { Batch, DEVICE_METRIC } from '../core/batch.js';
 import type { AnomalyEvent } from '../core/event.js';
 import { Fleet } from '../core/fleet.js';
+import { seededRandom } from '../core/random.js';
 import { Bench, calm, noise, PERIOD_MS, START_MS } from '../test/fed-device.js';
 import { StreamDetector, type DetectorOptions } from './detector.js';
 
@@ -147,6 +148,49 @@ describe('a state that came and went', () => {
     const heard = [1, 2, 3, 4, 5].flatMap((seed) => [3, 4, 6].map((times) => outages(times, seed).inEvent.slice(-2000)));
     // In one of the six that are left, levels between the two have become normal by then.
     expect(heard.filter((flags) => flags.every(Boolean)).length).toBeGreaterThanOrEqual(12);
+  });
+
+  it('is told each time where it lasts for a day, although it is always at the same value', () => {
+    const bench = new Bench();
+    const draw = noise(3);
+    const random = seededRandom(3);
+    const feed = (readings: number, level: number): void => calm(bench, readings, draw, level, 1);
+    feed(3000, 20);
+    for (let time = 0; time < 6; time++) {
+      const from = bench.events.size;
+      feed(144, 100);
+      expect(bench.events.size, `time ${time + 1}`).toBeGreaterThan(from);
+      feed(1500 + Math.floor(300 * random()), 20);
+    }
+  });
+
+  it('is told of by no policy that leaves it out', () => {
+    const opened = (rule: object): number => {
+      const bench = new Bench({ settings: { rules: [{ metric: 'temperature', ...rule }] } });
+      const draw = noise(8);
+      for (let time = 0; time < 8; time++) {
+        calm(bench, 900, draw, 20, 0.5);
+        calm(bench, time < 7 ? 20 : 400, draw, 80, 0.5);
+      }
+      return bench.events.size;
+    };
+    expect(opened({})).toBeGreaterThan(0);
+    expect(opened({ minDeviation: 200 })).toBe(0);
+  });
+
+  it('is not a part of what is alike because one glitch made the range wide', () => {
+    const bench = new Bench();
+    const draw = noise(9);
+    const feed = (readings: number, level: number, deviation = 0.5): void => calm(bench, readings, draw, level, deviation);
+    feed(1500, 20);
+    feed(1, 2000);
+    feed(2000, 20);
+    for (const [level, deviation] of [[20, 4], [20, 4], [20, 4], [24, 0.5], [14, 0.5], [27, 0.5]]) {
+      const from = bench.scores.length;
+      feed(50, level, deviation);
+      expect(Math.max(...bench.scores.slice(from)), `${level} ± ${deviation}`).toBeGreaterThan(1);
+      feed(750, 20);
+    }
   });
 
   it('is a fault where it stays, be it a job of three hours that ran in three nights only', () => {

@@ -235,15 +235,16 @@ export class StreamDetector implements Detector {
     }
     const stuck = (said & SAID.STANDS) !== 0;
     batch.anomalyScore[row] = 0;
+    const off = batch.value[row] - batch.yhat[row];
     // A step as high as the highest so far is no alarm of its own; what begins with it is told if it stays.
-    if (said & SAID.AGAIN) this.#conditions.open(slot, false);
+    if ((said & SAID.AGAIN) !== 0 && counts(policy, off > 0, off)) this.#conditions.open(slot, false);
     if (odds <= SILENT && !beyond) return judge.close(i, false, stuck, true);
     const found = judge.find(i);
     const periodMs = judge.periodMs(i);
     const silent = odds <= SILENT;
     const threshold = silent ? Infinity : thresholdOf(tuning, CHANNELS[found.channel], rarityOf(periodMs, policy.falseAlarmsPerDay), judge.readings(slot));
-    const alarms = !silent && judge.emits(slot, odds, threshold) && counts(policy, found.above, batch.value[row] - batch.yhat[row]);
-    const emitted = alarms && !judge.isUsual(i, slot, batch.timestampMs[row]);
+    const alarms = !silent && judge.emits(slot, odds, threshold) && counts(policy, found.above, off);
+    const emitted = alarms && !judge.isUsual(i, slot, batch.timestampMs[row], this.#conditions.isTold(slot));
     const score = odds <= 0 ? 0 : odds / threshold;
     batch.anomalyScore[row] = emitted ? score : 0.5 * Math.min(score, 1);
     const limit = beyond && !this.#conditions.isTold(slot);
@@ -253,7 +254,7 @@ export class StreamDetector implements Detector {
     judge.close(i, beyond, stuck || odds > STILL * threshold, silent);
   }
 
-  /** What comes at this time of the day or week has stayed for longer than it ever did. */
+  /** What nobody was told of, because it comes by the calendar or came before, has stayed for longer than it ever did. */
   #tellOverdue(batch: Batch, row: number): void {
     const slot = batch.slot[row];
     if (this.#policies.inMaintenance(this.fleet.deviceOfSlot(slot)?.name ?? '', batch.timestampMs[row])) return this.#conditions.postpone(slot);

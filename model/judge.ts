@@ -154,12 +154,18 @@ export class Judge {
     return odds > threshold && odds > peak + tuning.repeatMargin;
   }
 
-  /** Whether the alarm of a row (of `find`) is what comes at this time of the day, or of the week, or has come at its value before; it is noted for those to come. */
-  isUsual(row: number, slot: number, timestampMs: number): boolean {
+  /**
+   * Whether the alarm of a row (of `find`) is what comes at this time of the day, or of the week, or has come at its value before; it is noted for those to come.
+   *
+   * @param goesOn it is of an event that people were told of: at its value it comes once
+   */
+  isUsual(row: number, slot: number, timestampMs: number, goesOn: boolean): boolean {
     const { finding, records } = this;
     if (records.calendar === 0 || this.periodMs(row) > MOST_PERIOD_MS) return false;
-    const value = OF_TIMES.has(finding.channel) ? NaN : this.value(row);
-    return comesAgain(records.floats, records.ints, records.at(slot) + records.calendar, { tick: tickOf(timestampMs), odds: finding.odds, value, range: records.range(slot) });
+    const value = goesOn || OF_TIMES.has(finding.channel) ? NaN : this.value(row);
+    // A range that one glitch made wide says little of what is alike: neither are values that are near the normal.
+    const range = Math.min(records.range(slot), Math.abs(value - records.normal(slot)));
+    return comesAgain(records.floats, records.ints, records.at(slot) + records.calendar, { tick: tickOf(timestampMs), odds: finding.odds, value, range });
   }
 
   /** The forecasts that were made from this reading: called after the predictor has advanced. */

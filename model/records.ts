@@ -16,11 +16,15 @@ export const USUAL = 13; // [2] mean mismatch of the season, mean lack of its sp
 const FRONT_WORDS = 24;
 const BOXES = 4;
 const BOX_WORDS = 9;
+// Words of a box; that of x is the first.
+const LOW = 0;
+const HIGH = 1;
 /** Readings for which the normal of a series is learned fast, after it was accepted or given up. */
 export const RELEARN_READINGS = 120;
 /** Where the condition of the series begins (condition.ts). */
 export const CONDITION = FRONT_WORDS + BOXES * BOX_WORDS;
 const CONDITION_WORDS = 24;
+const LEVEL_MEAN = 4;
 const HOURS = CONDITION + CONDITION_WORDS;
 const HOURS_A_DAY = 24;
 const CALIBRATION = HOURS + HOURS_A_DAY;
@@ -75,7 +79,7 @@ interface KernelExports {
  */
 export class Records implements StatePart {
   readonly name = 'judge';
-  readonly version = 6;
+  readonly version = 7;
   readonly per = 'series';
   readonly words: number;
   /** Where the alarms of a series begin (calendar.ts); 0 where its hours are not looked at. */
@@ -153,8 +157,13 @@ export class Records implements StatePart {
 
   /** Greatest less least value of a series, in round terms: it shrinks slowly. */
   range(slot: number): number {
-    const box = this.at(slot) + FRONT_WORDS;
-    return this.floats[box + 1] - this.floats[box];
+    const x = this.at(slot) + FRONT_WORDS;
+    return this.floats[x + HIGH] - this.floats[x + LOW];
+  }
+
+  /** The level that is normal for a series, less its anchor: what it was before an event that is open. */
+  normal(slot: number): number {
+    return this.floats[this.at(slot) + CONDITION + LEVEL_MEAN];
   }
 
   /** Where a channel's calibration begins in a slot's words. */

@@ -29,9 +29,10 @@ export interface Tuning {
   noisePad: number;
   /** The same for the one-step error. */
   noisePadError: number;
-  /** What is less beyond what was seen is nothing, whatever the noise: of a value and of the error of the long horizon in running ranges, of a peak and a step in the highest before it. */
+  /** Whatever the noise, a value and an error of the long horizon less far beyond what was seen than this is nothing: in running ranges. */
   leastValue: number;
   leastError32: number;
+  /** The same of a peak and a step: in the highest before it. */
   leastPeak: number;
   leastStep: number;
   /** Taken off the novelty of a value whose nearest interval is rarely hit, in ranges. */
@@ -102,7 +103,7 @@ export const DEFAULT_TUNING: Tuning = {
   supportWeight: 0.8,
   repeatMargin: 1,
   repeatDecay: 1 / 60,
-  threshold: 10.15,
+  threshold: 10.2,
   rareTo: 4,
   ageSlope: 0.75,
   ageReadings: 2000,

@@ -66,7 +66,8 @@ static void judge_value(const Params *p, Record *r, Row *row, const Expected *ex
   if (d == 0) return;
   const double seen = (double)box->high - (double)box->low;
   const double range = v > box->high ? v - box->low : v < box->low ? box->high - v : seen;
-  const double pad = noise(p, row, X) / (learns ? range : seen) + p->least_value;
+  // An event goes on for as long as values are unlike the normal, be it by ever so little.
+  const double pad = noise(p, row, X) / (learns ? range : seen) + (learns ? p->least_value : 0);
   if (d <= pad) {
     if (learns) take_in(box, all, K, v, p->theta_x, t);
     return;
@@ -195,7 +196,7 @@ static void judge_roughness(const Params *p, Record *r, Row *row, const Expected
   judge_excess(p, r, row, ROUGH, size_of(far) / p->rough_off, FORGOTTEN, far > 0 ? ABOVE : 0, expected);
 }
 
-#define LARGE_STEP 0.5  // in ranges of x: as high as the highest before, it may begin what lasts
+#define LARGE_STEP 0.5  // ranges of x that a step must have to be held for the beginning of what may last
 
 static void judge_shape(const Params *p, Record *r, Row *row, int channel, double higher, int up, const Expected *expected) {
   if (!(higher > 0) || row->t < p->count_from) return;

@@ -65,7 +65,7 @@ typedef struct {
   int ended;      // reading at which the latest ended
   int recurs;     // the present event is like them so far: it is learned from
   int smooth;     // readings in a row whose errors were usual, in the present event
-  int untold;     // nobody was told of the present event: it comes by the calendar
+  int untold;     // nobody was told of the present event: it comes by the calendar, or began with a step like one before
 } Condition;
 
 // The front of a record; the rest is where Params says.
