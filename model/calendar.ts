@@ -18,12 +18,15 @@ const MOST_WEEKS = 4;
 const WEEK_HOUR_TICKS = 16;
 /** Alarms that a series remembers. */
 const KEPT = 8;
-/** Words that one of them takes: int tick, log odds, value. */
+// Words of one of them; the first is its tick, an integer.
+const ODDS = 1;
+const VALUE = 2;
 const ALARM_WORDS = 3;
+/** Words that they take. */
 export const CALENDAR_WORDS = KEPT * ALARM_WORDS;
 /** Times that are told. */
 const TOLD = 2;
-/** Values of alarms are the same up to this share of the range of values; so often are they told, if no more than so many days lie between. */
+/** Values of alarms are the same up to this share of what they are measured in; so often are they told, if no more than so many days lie between. */
 const SAME_VALUE = 0.05;
 const TOLD_VALUE = 3;
 const MOST_DAYS_VALUE = 60;
@@ -51,42 +54,26 @@ export interface KnownBy {
   odds: number;
   /** The working value; NaN where the alarm is not about values. */
   value: number;
-  /** Range of the values of the series. */
+  /** What is alike is measured in it: the range of the values of the series, or how far this one is from the normal. */
   range: number;
 }
 
 /** Notes an alarm of a series whose words begin at `at`; returns whether it is as usual as those before it. */
 export function comesAgain(floats: Float32Array, ints: Int32Array, at: number, alarm: KnownBy): boolean {
-  const { tick, odds, value } = alarm;
+  const { tick, odds, value, range } = alarm;
   const place = placeOf(ints, at, tick);
-  const usual = isAsBefore(floats, ints, at, place, alarm);
+  const others = Array.from({ length: KEPT }, (_, k) => at + k * ALARM_WORDS).filter((k) => k !== place);
+  const atTime = others.filter((k) => isMultiple(tick - ints[k], DAY_TICKS, MOST_DAYS, HOUR_TICKS) || isWeeksBefore(ints[k], tick));
+  const atValue = others.filter((k) => tick - ints[k] < MOST_DAYS_VALUE * DAY_TICKS && Math.abs(floats[k + VALUE] - value) <= SAME_VALUE * range);
+  const isNoNews = (alike: number[], told: number): boolean => alike.length >= told && odds < Math.max(...alike.map((k) => floats[k + ODDS])) + WORSE;
+  const usual = isNoNews(atTime, TOLD) || isNoNews(atValue, TOLD_VALUE);
   const again = Math.abs(tick - ints[place]) < HOUR_TICKS;
   if (!again) {
     ints[place] = tick;
-    floats[place + 2] = value;
+    floats[place + VALUE] = value;
   }
-  floats[place + 1] = again ? Math.max(floats[place + 1], odds) : odds;
+  floats[place + ODDS] = again ? Math.max(floats[place + ODDS], odds) : odds;
   return usual;
-}
-
-/** Whether there were enough alarms at the same time, or at the same value, none of which the present one far exceeds. */
-function isAsBefore(floats: Float32Array, ints: Int32Array, at: number, place: number, { tick, odds, value, range }: KnownBy): boolean {
-  let atTime = 0;
-  let atValue = 0;
-  let worstAtTime = -Infinity;
-  let worstAtValue = -Infinity;
-  for (let k = at; k < at + CALENDAR_WORDS; k += ALARM_WORDS) {
-    if (k === place) continue;
-    if (isMultiple(tick - ints[k], DAY_TICKS, MOST_DAYS, HOUR_TICKS) || isWeeksBefore(ints[k], tick)) {
-      atTime++;
-      worstAtTime = Math.max(worstAtTime, floats[k + 1]);
-    }
-    if (tick - ints[k] < MOST_DAYS_VALUE * DAY_TICKS && Math.abs(floats[k + 2] - value) <= SAME_VALUE * range) {
-      atValue++;
-      worstAtValue = Math.max(worstAtValue, floats[k + 1]);
-    }
-  }
-  return (atTime >= TOLD && odds < worstAtTime + WORSE) || (atValue >= TOLD_VALUE && odds < worstAtValue + WORSE);
 }
 
 /** Where the alarm goes: to one of the same hour, or in place of the oldest. */

@@ -163,7 +163,7 @@ export class Judge {
     const { finding, records } = this;
     if (records.calendar === 0 || this.periodMs(row) > MOST_PERIOD_MS) return false;
     const value = goesOn || OF_TIMES.has(finding.channel) ? NaN : this.value(row);
-    // A range that one glitch made wide says little of what is alike: neither are values that are near the normal.
+    // One glitch makes the range wide: values that are near the normal are not alike by that.
     const range = Math.min(records.range(slot), Math.abs(value - records.normal(slot)));
     return comesAgain(records.floats, records.ints, records.at(slot) + records.calendar, { tick: tickOf(timestampMs), odds: finding.odds, value, range });
   }
