@@ -28,6 +28,17 @@ export function findInfluxd(): string | undefined {
 export async function startInfluxd(options: { auth?: boolean; index?: 'inmem' | 'tsi1' } = {}): Promise<Influxd> {
   const program = findInfluxd();
   if (!program) throw new Error('influxd is not installed');
+  for (let tries = 1; ; tries++) {
+    try {
+      return await startOnFreePorts(program, options);
+    } catch (error) {
+      // A port that was free may be taken by another test before influxd listens on it.
+      if (tries === 3) throw error;
+    }
+  }
+}
+
+async function startOnFreePorts(program: string, options: { auth?: boolean; index?: 'inmem' | 'tsi1' }): Promise<Influxd> {
   const dir = mkdtempSync(join(tmpdir(), 'gruard-influxd-'));
   const port = await freePort();
   writeFileSync(join(dir, 'influxdb.conf'), configuration(dir, port, await freePort(), options));
@@ -49,15 +60,21 @@ export async function startInfluxd(options: { auth?: boolean; index?: 'inmem' | 
     child.kill(signal);
     await exited;
   };
-  await start();
+  const stop = async (): Promise<void> => {
+    await end('SIGKILL');
+    rmSync(dir, { recursive: true, force: true });
+  };
+  try {
+    await start();
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   return {
     url, port, start,
     kill: () => end('SIGKILL'),
     cpuMs: () => cpuMsOf(child!.pid!),
-    async stop() {
-      await end('SIGKILL');
-      rmSync(dir, { recursive: true, force: true });
-    },
+    stop,
   };
 }
 
