@@ -6,7 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import mqtt from 'mqtt';
 import { packageRoot } from '../core/paths.js';
-import { freePort, Mosquitto } from '../test/servers/mosquitto.js';
+import { freePort } from '../test/servers/free-port.js';
+import { Mosquitto } from '../test/servers/mosquitto.js';
 import { jsonLine, table } from './table.js';
 
 /**

@@ -1,6 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import mqtt from 'mqtt';
@@ -10,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packageRoot, shippedFile } from '../../core/paths.js';
 import { gaussian, seededRandom } from '../../core/random.js';
 import { chromiumPath, cleanUp, launch } from './browser.js';
+import { freePort } from '../servers/free-port.js';
 
 const MINUTE = 60_000;
 const NOW = Date.UTC(2026, 0, 31, 12);
@@ -83,15 +83,6 @@ describe.skipIf(chromiumPath === undefined)('gruard start', () => {
     await page.close();
   }, 120_000);
 });
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 async function healthy(port: number): Promise<boolean> {
   try {

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectAsync } from 'mqtt';
 import { seededRandom } from '../../core/random.js';
-import { freePort, Mosquitto } from '../servers/mosquitto.js';
+import { freePort } from '../servers/free-port.js';
+import { Mosquitto } from '../servers/mosquitto.js';
 import { METRICS, PublishingFleet } from './fleet.js';
 import { Gruard, startReceiver } from './servers.js';
 

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { demo, demoConfig } from '../../cli/demo.js';
 import { EmbeddedStore } from '../../store/results/embedded.js';
 import { until } from './gruard.js';
-import { freePort } from '../servers/mosquitto.js';
+import { freePort } from '../servers/free-port.js';
 
 const DEMO = { devices: 4, speed: 60, seed: 1 };
 let dir: string;
