@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { CALENDAR_WORDS, comesAgain, DAY_TICKS, forgetCalendar } from './calendar.js';
+import { CALENDAR_WORDS, comesAgain, DAY_TICKS, forgetCalendar, QUIET } from './calendar.js';
 
 const HOUR = DAY_TICKS / 24;
 const START = 20_000 * DAY_TICKS;
@@ -13,7 +13,7 @@ function told(alarms: readonly (number | { hour: number; odds?: number; value?: 
     const { hour, odds = 12, value = NaN, confirmed = false } = typeof alarm === 'number' ? { hour: alarm } : alarm;
     const usual = comesAgain(floats, ints, 1, { tick: START + Math.round(hour * HOUR), odds, value, range: 100 });
     if (confirmed) forgetCalendar(ints, 1);
-    return usual;
+    return usual !== QUIET.NO;
   });
 }
 

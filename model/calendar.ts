@@ -58,15 +58,19 @@ export interface KnownBy {
   range: number;
 }
 
-/** Notes an alarm of a series whose words begin at `at`; returns whether it is as usual as those before it. */
-export function comesAgain(floats: Float32Array, ints: Int32Array, at: number, alarm: KnownBy): boolean {
+/** For how long nobody is told of an alarm: as long as what came before it lasted; or while it is short, where it has only its value in common with others (Condition.untold of record.h). */
+export const QUIET = { NO: 0, AS_BEFORE: 1, WHILE_SHORT: 2 } as const;
+export type Quiet = (typeof QUIET)[keyof typeof QUIET];
+
+/** Notes an alarm of a series whose words begin at `at`; returns whether, and how, it is as usual as those before it. */
+export function comesAgain(floats: Float32Array, ints: Int32Array, at: number, alarm: KnownBy): Quiet {
   const { tick, odds, value, range } = alarm;
   const place = placeOf(ints, at, tick);
   const others = Array.from({ length: KEPT }, (_, k) => at + k * ALARM_WORDS).filter((k) => k !== place);
   const atTime = others.filter((k) => isMultiple(tick - ints[k], DAY_TICKS, MOST_DAYS, HOUR_TICKS) || isWeeksBefore(ints[k], tick));
   const atValue = others.filter((k) => tick - ints[k] < MOST_DAYS_VALUE * DAY_TICKS && Math.abs(floats[k + VALUE] - value) <= SAME_VALUE * range);
   const isNoNews = (alike: number[], told: number): boolean => alike.length >= told && odds < Math.max(...alike.map((k) => floats[k + ODDS])) + WORSE;
-  const usual = isNoNews(atTime, TOLD) || isNoNews(atValue, TOLD_VALUE);
+  const usual = isNoNews(atTime, TOLD) ? QUIET.AS_BEFORE : isNoNews(atValue, TOLD_VALUE) ? QUIET.WHILE_SHORT : QUIET.NO;
   const again = Math.abs(tick - ints[place]) < HOUR_TICKS;
   if (!again) {
     ints[place] = tick;

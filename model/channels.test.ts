@@ -41,6 +41,25 @@ describe('the roughness of the readings', () => {
     expect(bench.open[0]).toMatchObject({ kind: 'variance' });
     expect(bench.open[0].reason).toMatch(/^the readings jump unusually little from one to the next/);
   });
+
+  it('tells of readings that jump on and on, and not of one that does, however far', () => {
+    const bench = new Bench({ channels: ['e1', 'rough'] });
+    const draw = noise(37);
+    feed(bench, 1500, draw, 1);
+    const found: unknown[] = [];
+    const { judge } = bench.detector;
+    const find = judge.find.bind(judge);
+    judge.find = (row) => {
+      const finding = find(row);
+      found.push(CHANNELS[finding.channel]);
+      return finding;
+    };
+    for (let k = 0; k < 20; k++) bench.feed({ temperature: 100 + draw() });
+    expect(found).toContain('e1');
+    expect(found).not.toContain('rough');
+    feed(bench, 60, draw, 6);
+    expect(found).toContain('rough');
+  });
 });
 
 describe('a peak', () => {

@@ -1,15 +1,18 @@
+import { QUIET, type Quiet } from './calendar.js';
 import { CONDITION, RELEARN_READINGS, type Records } from './records.js';
 
 // Words of a series' condition (judge-kernel/record.h, Condition, has all of them).
 const OPEN = 0; // int: 1 while its state is abnormal
 const SINCE = 1; // int: readings since it opened
 const CALM = 2; // int: readings in a row that look normal
+const LEVEL_MEAN = 4; // the normal level
 const RELEARN = 10; // int: readings for which the normal is learned fast, after it was accepted
 const LASTING = 13; // int: readings in a row that were off the normal in level or roughness
-const WANDERS = 15; // int: 1 where it has no level to return to
-const TIMES = 18; // how many events like the latest there were lately
-const RECURS = 21; // int: 1 while the event is like them
-const UNTOLD = 23; // int: 1 while nobody was told of it
+const WANDERS = 14; // int: 1 where it has no level to return to
+const REACHED = 18; // how far the level went from it, with its sign
+const TIMES = 21; // how many events like the latest there were lately
+const RECURS = 24; // int: 1 while the event is like them
+const UNTOLD = 26; // int: of QUIET, while nobody was told of it
 
 /**
  * Is a series that raised an alarm back to normal? The normal is what its level and its roughness were when the event opened; it
@@ -26,7 +29,15 @@ export class Conditions {
   isTold(slot: number): boolean {
     const { ints } = this.records;
     const at = this.#at(slot);
-    return ints[at + OPEN] === 1 && ints[at + UNTOLD] === 0;
+    return ints[at + OPEN] === 1 && ints[at + UNTOLD] === QUIET.NO;
+  }
+
+  /** Whether a value is nearer to the normal than to where the event that nobody was told of went: that it ends is no news either. @param value the working value less the series' anchor */
+  returns(slot: number, value: number): boolean {
+    const { ints, floats } = this.records;
+    const at = this.#at(slot);
+    if (ints[at + OPEN] === 0 || ints[at + UNTOLD] === QUIET.NO) return false;
+    return Math.abs(value - floats[at + LEVEL_MEAN]) < 0.5 * Math.abs(floats[at + REACHED]);
   }
 
   /** Factor on the rates at which the series' normal is learned. */
@@ -34,31 +45,30 @@ export class Conditions {
     const { ints } = this.records;
     const at = this.#at(slot);
     if (ints[at + RELEARN] > 0) return 20;
-    return ints[at + OPEN] === 0 || ints[at + UNTOLD] === 1 || ints[at + WANDERS] === 1 || ints[at + RECURS] === 1 ? 1 : 0;
+    return ints[at + OPEN] === 0 || ints[at + UNTOLD] !== QUIET.NO || ints[at + WANDERS] === 1 || ints[at + RECURS] === 1 ? 1 : 0;
   }
 
-  /** An alarm; @param told false of what comes by the calendar or came before: it is learned from, but its level is no part of the normal before it ends, and is told if it stays. */
-  open(slot: number, told: boolean): void {
+  /** An alarm; @param quiet of what comes by the calendar or came before: it is learned from, but its level is no part of the normal before it ends, and is told if it stays. */
+  open(slot: number, quiet: Quiet): void {
     const { ints } = this.records;
     const at = this.#at(slot);
     if (ints[at + OPEN] === 0) {
       ints[at + OPEN] = 1;
       ints[at + SINCE] = ints[at + CALM] = 0;
-      ints[at + UNTOLD] = told ? 0 : 1;
-    }
-    if (told) ints[at + UNTOLD] = 0;
+      ints[at + UNTOLD] = quiet;
+    } else if (quiet === QUIET.NO) ints[at + UNTOLD] = quiet;
   }
 
   /** It cannot be told now: at the next reading it is overdue again. */
   postpone(slot: number): void {
-    this.records.ints[this.#at(slot) + UNTOLD] = 1;
+    this.records.ints[this.#at(slot) + UNTOLD] = QUIET.AS_BEFORE;
   }
 
   /** Ends the event here and now; the present is the new normal when `accept`. */
   close(slot: number, accept: boolean): void {
     const { ints } = this.records;
     const at = this.#at(slot);
-    ints[at + OPEN] = ints[at + LASTING] = ints[at + SINCE] = 0;
+    ints[at + OPEN] = ints[at + LASTING] = ints[at + SINCE] = ints[at + UNTOLD] = 0;
     this.records.floats[at + TIMES] = 0;
     if (accept) ints[at + RELEARN] = RELEARN_READINGS;
   }

@@ -71,6 +71,43 @@ describe('a fault that lasts', () => {
   });
 });
 
+describe('a fault of a series that rises and falls with the day, read every minute', () => {
+  it('is open for as long as it lasts, and over when it is repaired', () => {
+    const bench = new Bench();
+    const draw = noise(41);
+    const feed = (days: number, shift: number): void => {
+      for (let k = 0; k < 1440 * days; k++) bench.feed({ temperature: 20 + shift + 5 * Math.sin((2 * Math.PI * bench.nowMs) / 86_400_000) + 0.3 * draw() }, 'room', 60_000);
+    };
+    feed(6, 0);
+    const open = bench.open.length;
+    feed(3, 15);
+    expect(open).toBe(0);
+    expect(bench.inEvent.slice(-3 * 1440 + 10).every(Boolean)).toBe(true);
+    feed(1, 0);
+    expect(bench.inEvent.slice(-1000).some(Boolean)).toBe(false);
+  });
+});
+
+describe('an alarm', () => {
+  it('is forgotten within a day, and in 250 readings at most: until then one that is no worse is part of it', () => {
+    const heard = (stepMs: number, readings: number): boolean => {
+      const bench = new Bench();
+      const draw = noise(12);
+      const feed = (count: number): void => {
+        for (let k = 0; k < count; k++) bench.feed({ temperature: 20 + 0.5 * draw() }, 'pump', stepMs);
+      };
+      feed(1500);
+      const { judge } = bench.detector;
+      expect(judge.emits(0, 20, 10)).toBe(true);
+      feed(readings);
+      return judge.emits(0, 12, 10);
+    };
+    expect([60, 120].map((readings) => heard(600_000, readings))).toEqual([false, true]);
+    expect([120, 250].map((readings) => heard(60_000, readings))).toEqual([false, true]);
+    expect([20, 60].map((readings) => heard(3_600_000, readings))).toEqual([false, true]);
+  });
+});
+
 describe('a fault that comes again', () => {
   const bench = new Bench();
   const began: number[] = [];
@@ -150,18 +187,47 @@ describe('a state that came and went', () => {
     expect(heard.filter((flags) => flags.every(Boolean)).length).toBeGreaterThanOrEqual(12);
   });
 
-  it('is told each time where it lasts for a day, although it is always at the same value', () => {
+  it('is over when it is repaired, although the scale had grown to hold both levels', () => {
+    const ended = [1, 2, 3, 4].flatMap((seed) => [2, 3, 4].map((times) => {
+      const bench = outages(times, seed);
+      calm(bench, 600, noise(seed + 50), 50, 1);
+      return bench.inEvent.slice(-400);
+    }));
+    expect(ended.filter((flags) => !flags.some(Boolean)).length).toBeGreaterThanOrEqual(11);
+  });
+
+  it('is told where it lasts for a day, at once or after half of it, although it is always at the same value; that it ends then is no news', () => {
     const bench = new Bench();
     const draw = noise(3);
     const random = seededRandom(3);
     const feed = (readings: number, level: number): void => calm(bench, readings, draw, level, 1);
     feed(3000, 20);
-    for (let time = 0; time < 6; time++) {
+    for (let time = 0; time < 5; time++) {
       const from = bench.events.size;
       feed(144, 100);
       expect(bench.events.size, `time ${time + 1}`).toBeGreaterThan(from);
       feed(1500 + Math.floor(300 * random()), 20);
+      expect(bench.open, `after time ${time + 1}`).toHaveLength(0);
     }
+  });
+
+  it('is a fault where it hangs, although a part of what is normal is that it was there each night', () => {
+    const MINUTE_MS = 60_000;
+    const bench = new Bench();
+    const draw = noise(7);
+    const feed = (minutes: number, level: number): void => {
+      for (let k = 0; k < minutes; k++) bench.feed({ cpu: level + draw() }, 'server', MINUTE_MS);
+    };
+    feed(3 * 1440 + 60, 20);
+    for (let night = 0; night < 8; night++) {
+      feed(300, 60);
+      feed(1140, 20);
+    }
+    feed(1440, 60);
+    expect(bench.inEvent.slice(-700).every(Boolean)).toBe(true);
+    expect(bench.open[0].reason).toContain('lasted longer than it ever did');
+    feed(1440, 20);
+    expect(bench.open).toHaveLength(0);
   });
 
   it('is told of by no policy that leaves it out', () => {

@@ -4,6 +4,7 @@ import type { Device, Fleet } from '../core/fleet.js';
 import { shippedFile } from '../core/paths.js';
 import type { DocumentPart, StatePart } from '../core/state.js';
 import { openBackend, type Backend, type BackendName } from './backends/index.js';
+import { QUIET } from './calendar.js';
 import { Conditions } from './condition.js';
 import { DeviceJudge } from './device.js';
 import { Events, type Alarm } from './events.js';
@@ -237,21 +238,22 @@ export class StreamDetector implements Detector {
     batch.anomalyScore[row] = 0;
     const off = batch.value[row] - batch.yhat[row];
     // A step as high as the highest so far is no alarm of its own; what begins with it is told if it stays.
-    if ((said & SAID.AGAIN) !== 0 && counts(policy, off > 0, off)) this.#conditions.open(slot, false);
-    if (odds <= SILENT && !beyond) return judge.close(i, false, stuck, true);
+    if ((said & SAID.AGAIN) !== 0 && counts(policy, off > 0, off)) this.#conditions.open(slot, QUIET.AS_BEFORE);
+    if (odds <= SILENT && !beyond) return judge.close(i, false, stuck);
     const found = judge.find(i);
     const periodMs = judge.periodMs(i);
     const silent = odds <= SILENT;
     const threshold = silent ? Infinity : thresholdOf(tuning, CHANNELS[found.channel], rarityOf(periodMs, policy.falseAlarmsPerDay), judge.readings(slot));
-    const alarms = !silent && judge.emits(slot, odds, threshold) && counts(policy, found.above, off);
-    const emitted = alarms && !judge.isUsual(i, slot, batch.timestampMs[row], this.#conditions.isTold(slot));
+    const alarms = !silent && judge.emits(slot, odds, threshold) && counts(policy, found.above, off) && !this.#conditions.returns(slot, judge.value(i));
+    const quiet = alarms ? judge.quiet(i, slot, batch.timestampMs[row], this.#conditions.isTold(slot)) : QUIET.NO;
+    const emitted = alarms && quiet === QUIET.NO;
     const score = odds <= 0 ? 0 : odds / threshold;
     batch.anomalyScore[row] = emitted ? score : 0.5 * Math.min(score, 1);
     const limit = beyond && !this.#conditions.isTold(slot);
     if (limit) batch.anomalyScore[row] = Math.max(score, LIMIT_SCORE);
-    if (alarms || limit) this.#conditions.open(slot, emitted || limit);
+    if (alarms || limit) this.#conditions.open(slot, limit ? QUIET.NO : quiet);
     if (emitted || limit) this.#devices.alarm(row, this.#describe(batch, row, periodMs, beyond));
-    judge.close(i, beyond, stuck || odds > STILL * threshold, silent);
+    judge.close(i, beyond, stuck || odds > STILL * threshold);
   }
 
   /** What nobody was told of, because it comes by the calendar or came before, has stayed for longer than it ever did. */

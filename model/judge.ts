@@ -1,5 +1,5 @@
 import type { StatePart } from '../core/state.js';
-import { comesAgain, forgetCalendar, tickOf } from './calendar.js';
+import { comesAgain, forgetCalendar, tickOf, QUIET, type Quiet } from './calendar.js';
 import type { Finding } from './finding.js';
 import { FEATURES } from './normaliser.js';
 import type { Predictor } from './predictor.js';
@@ -132,9 +132,9 @@ export class Judge {
     return finding;
   }
 
-  /** What happens to a row's condition in `settle`. @param limit the reading is beyond a limit that a person set; @param still something else than that and its level holds an event open; @param rests it surprised nobody */
-  close(row: number, limit: boolean, still: boolean, rests: boolean): void {
-    this.records.rowInts[row * ROW_INTS + ROW_INT.given] |= (limit ? GIVEN.STILL | GIVEN.LIMIT : 0) | (still ? GIVEN.STILL : 0) | (rests ? GIVEN.REST : 0);
+  /** What happens to a row's condition in `settle`. @param limit the reading is beyond a limit that a person set; @param still something else than that and its level holds an event open */
+  close(row: number, limit: boolean, still: boolean): void {
+    this.records.rowInts[row * ROW_INTS + ROW_INT.given] |= (limit ? GIVEN.STILL | GIVEN.LIMIT : 0) | (still ? GIVEN.STILL : 0);
   }
 
   /** Takes the rows to the conditions of their series; returns how many have an event that is open, or ended by its reading. */
@@ -143,25 +143,26 @@ export class Judge {
   }
 
   /**
-   * Whether odds are an alarm of their own: above the threshold, and better than the last alarm, which is forgotten by and by.
+   * Whether odds are an alarm of their own: above the threshold, and better than what is left of the alarms before, which `settle` forgets by and by.
    */
   emits(slot: number, odds: number, threshold: number): boolean {
     const { tuning, records: { floats } } = this;
     const at = this.records.at(slot) + ALARM_PEAK;
-    const peak = floats[at] * (1 - tuning.repeatDecay);
+    const peak = floats[at];
     // Evidence that only grows, by a little each reading, must pass the threshold at some reading: what is below it sets no bar.
-    floats[at] = odds > threshold && odds > peak ? odds : peak;
-    return odds > threshold && odds > peak + tuning.repeatMargin;
+    if (odds <= threshold || odds <= peak) return false;
+    floats[at] = odds;
+    return odds > peak + tuning.repeatMargin;
   }
 
   /**
-   * Whether the alarm of a row (of `find`) is what comes at this time of the day, or of the week, or has come at its value before; it is noted for those to come.
+   * Whether nobody is told of the alarm of a row (of `find`), because it is what comes at this time of the day, or of the week, or has come at its value before; it is noted for those to come.
    *
    * @param goesOn it is of an event that people were told of: at its value it comes once
    */
-  isUsual(row: number, slot: number, timestampMs: number, goesOn: boolean): boolean {
+  quiet(row: number, slot: number, timestampMs: number, goesOn: boolean): Quiet {
     const { finding, records } = this;
-    if (records.calendar === 0 || this.periodMs(row) > MOST_PERIOD_MS) return false;
+    if (records.calendar === 0 || this.periodMs(row) > MOST_PERIOD_MS) return QUIET.NO;
     const value = goesOn || OF_TIMES.has(finding.channel) ? NaN : this.value(row);
     // One glitch makes the range wide: values that are near the normal are not alike by that.
     const range = Math.min(records.range(slot), Math.abs(value - records.normal(slot)));

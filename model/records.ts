@@ -11,7 +11,7 @@ export const CHUNK_ROWS = 128;
 // Words of the front of a record (judge-kernel/record.h, Record), float32 or int32.
 export const READINGS = 6; // int: readings judged
 export const RATE = 7; // G, the sum of the expected rate
-export const ALARM_PEAK = 9; // the odds that a new alarm must beat
+export const ALARM_PEAK = 9; // what is left of the latest alarms' odds, which a new one must beat
 export const USUAL = 13; // [2] mean mismatch of the season, mean lack of its span
 const FRONT_WORDS = 24;
 const BOXES = 4;
@@ -23,7 +23,7 @@ const HIGH = 1;
 export const RELEARN_READINGS = 120;
 /** Where the condition of the series begins (condition.ts). */
 export const CONDITION = FRONT_WORDS + BOXES * BOX_WORDS;
-const CONDITION_WORDS = 24;
+const CONDITION_WORDS = 27;
 const LEVEL_MEAN = 4;
 const HOURS = CONDITION + CONDITION_WORDS;
 const HOURS_A_DAY = 24;
@@ -51,7 +51,7 @@ export const ROW_INT = { slot: 34, given: 35, channel: 36, said: 37, unseen: 38,
 export const ROW_INTS = 2 * ROW_WORDS;
 
 /** Bits of `given`. */
-export const GIVEN = { LEARNING: 1, FRESH: 2, STILL: 4, REST: 8, LIMIT: 16 } as const;
+export const GIVEN = { LEARNING: 1, FRESH: 2, STILL: 4, LIMIT: 8 } as const;
 /** Bits of `said`. */
 export const SAID = { ABOVE: 1, EXTREME: 2, STANDS: 4, WANDERS: 8, OPEN: 16, ENDED: 32, LASTING: 64, OVERDUE: 256, AGAIN: 512 } as const;
 
@@ -79,7 +79,7 @@ interface KernelExports {
  */
 export class Records implements StatePart {
   readonly name = 'judge';
-  readonly version = 7;
+  readonly version = 8;
   readonly per = 'series';
   readonly words: number;
   /** Where the alarms of a series begin (calendar.ts); 0 where its hours are not looked at. */
@@ -119,7 +119,7 @@ export class Records implements StatePart {
     const real = [
       tuning.thetaX, tuning.thetaError, tuning.noisePad, tuning.noisePadError, tuning.leastValue, tuning.leastError32, tuning.leastPeak, tuning.leastStep,
       tuning.rarePad, tuning.t1, tuning.rateFloor, tuning.sizeWeight, tuning.sizeSettling, tuning.shapeLimit, tuning.forget, tuning.supportFrom,
-      tuning.supportWeight, tuning.repeatDecay, tuning.countFrom,
+      tuning.supportWeight, tuning.countFrom,
       tuning.doubtFrom, tuning.levelOff, tuning.roughOff, tuning.runWeight,
       ...CHANNELS.flatMap((channel) => PRIOR.map((what) => tuning.prior[channel][what])), ...new Array<number>((MOST_CHANNELS - CHANNELS.length) * PRIOR.length).fill(0),
     ];

@@ -51,9 +51,8 @@ export interface Tuning {
   /** Log odds beyond which another channel supports the loudest, and how much of the excess counts. */
   supportFrom: number;
   supportWeight: number;
-  /** A new alarm must be better than the last, which decays at 1/60 a reading, by this much. */
+  /** A new alarm must be better by this much than what is left of the last. */
   repeatMargin: number;
-  repeatDecay: number;
   /** Log odds that a reading needs where one false alarm in 2,057 readings is allowed. */
   threshold: number;
   /** Of the rarity asked for beyond that, in e-folds, those up to `rareTo` take the channel's `rare` log odds each, the rest one. */
@@ -102,8 +101,7 @@ export const DEFAULT_TUNING: Tuning = {
   supportFrom: 5,
   supportWeight: 0.8,
   repeatMargin: 1,
-  repeatDecay: 1 / 60,
-  threshold: 10.2,
+  threshold: 10,
   rareTo: 4,
   ageSlope: 0.75,
   ageReadings: 2000,
@@ -128,9 +126,9 @@ export const DEFAULT_TUNING: Tuning = {
     season: { a: 0.15, b: 0.6, weight: 1, offset: 0.4, loudest: 0, rare: 2 },
     span: { a: 0.2, b: 0.8, weight: 2, offset: -1, loudest: 0, rare: 2 },
     pace: { a: 0.2, b: 0.4, weight: 1, offset: 1.8, loudest: 0.2, rare: 2 },
-    level: { a: 0.37, b: 0.5, weight: 2, offset: 2, loudest: 0, rare: 1.8 },
+    level: { a: 0.37, b: 0.5, weight: 2, offset: 1.5, loudest: 0, rare: 1.8 },
     rough: { a: 0.1, b: 0.25, weight: 2, offset: -1.2, loudest: 0.7, rare: 1.9 },
-    peak: { a: 1, b: 0.2, weight: 2, offset: -1, loudest: 0.6, rare: 2 },
+    peak: { a: 1, b: 0.2, weight: 2, offset: -1.4, loudest: 0.6, rare: 2 },
     step: { a: 2, b: 0.2, weight: 2, offset: -0.3, loudest: 1.4, rare: 4 },
     clock: { a: 0.2, b: 0.4, weight: 0.3, offset: 1.8, loudest: 0.2, rare: 2 },
   },

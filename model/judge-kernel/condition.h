@@ -14,10 +14,24 @@ static double level_off(const Condition *c, double scale) {
   return c->readings < KNOWN_READINGS ? 1 : deviations(c->level, c->level_mean, c->level_variance, LEVEL_FLOOR * scale);
 }
 
-static double roughness_off(const Condition *c) { return deviations(ln(c->square + 1e-6), c->rough_mean, c->rough_variance, ROUGH_FLOOR); }
+#define SMOOTH 1e-6  // squares of the scale: less than that is no error
+
+static double log_of_square(double square, double scale) { return ln(square + SMOOTH * scale * scale); }
+
+// Of what is less than can be told in the present scale there is nothing to be less than.
+static double usual_roughness(const Condition *c, double scale) {
+  const double least = ln(SMOOTH * scale * scale);
+  return c->rough_mean > least ? c->rough_mean : least;
+}
+
+// Deviations of the fast roughness from the normal.
+static double roughness_off(const Condition *c, double scale) {
+  return deviations(log_of_square(c->square, scale), usual_roughness(c, scale), c->rough_variance, ROUGH_FLOOR);
+}
 
 #define LEVEL_RATE (1.0 / 10)
-#define SQUARE_RATE (1.0 / 16)
+#define SQUARES 16  // that the fast roughness is a mean of
+#define SQUARE_RATE (1.0 / SQUARES)
 #define SLOWEST (1.0 / 1000)
 #define OFF_SIGMAS 3.5
 #define NEAR (1.0 / 16)  // share of the way that the level went: what is left of it is no deviation, however many of those of a series that never moved before
@@ -27,6 +41,7 @@ static double roughness_off(const Condition *c) { return deviations(ln(c->square
 #define YOUNG_TIMES 3
 #define DRIFT_READINGS 256
 #define WANDERING 36  // of a random walk the normal moves by a quarter of its deviation in DRIFT_READINGS, of what has a level to return to far less
+#define WANDERING_DAY 4  // in a day of more readings than that it moves by more than its deviation; of what is read often the normal goes up and down with the day, and is where it was a day ago
 // Events that come and go: those of so many readings or more are alike if their levels went as far, within a factor, and are remembered for a week (or so many readings).
 #define LONG_READINGS 48
 #define ALIKE 1.5
@@ -37,7 +52,7 @@ static double roughness_off(const Condition *c) { return deviations(ln(c->square
 #define LEAST_SHARE 0.15  // of the normal that the third is, however short it was: its level is then within OFF_SIGMAS
 #define LASTING_READINGS 12  // readings in a row off the normal that make a lasting state of what began with one reading
 
-#define MOST_SQUARE 1000  // times the usual, so that one huge error does not fill it for long
+#define MOST_SQUARE (1.0 + SQUARES)  // times the mean: one huge error at most doubles it, readings that go on being rough pass any bound
 #define HELD_SIGMAS 3.0
 
 // Updates the fast level and roughness.
@@ -46,8 +61,8 @@ static void take(Condition *c, double v, double scale, double square, int n) {
   // A held-back normal is far from an accepted new one: the reach grows with the distance already covered.
   const double limit = 5 * scale + 2 * size_of(c->level - mean);
   c->level = (float)(c->level + LEVEL_RATE * (within(v, mean - limit, mean + limit) - c->level));
-  const double most = n < 32 ? square : c->square_limit;
-  const double rate = n < 16 ? 1.0 / (n + 1) : SQUARE_RATE;
+  const double rate = n < SQUARES ? 1.0 / (n + 1) : SQUARE_RATE, least = SMOOTH * scale * scale;
+  const double most = n < 32 ? square : MOST_SQUARE * (c->square > least ? c->square : least);
   c->square = (float)(c->square + rate * ((square < most ? square : most) - c->square));
 }
 
@@ -62,26 +77,43 @@ static double rate_at(int n, int fast) {
   return fast && rate < 0.05 ? 0.05 : rate;
 }
 
-// The roughness changes slowly: every fourth reading (`turn`) tells enough of it.
-static void learn_roughness(Condition *c, int n, int turn, int fast) {
-  if ((turn & 3) != 0) return;
-  const double four = 4 * rate_at(n, fast);
-  const double rough = ln(c->square + 1e-6), mean = c->rough_mean, far = HELD_SIGMAS * root(c->rough_variance);
+// The roughness changes slowly: every fourth reading tells enough of it.
+static void learn_roughness(Condition *c, double scale, int n, int fast) {
+  if ((n & 3) != 0 || n < SQUARES) return;
+  const double four = 4 * rate_at(n - SQUARES + 3, fast);
+  const double rough = log_of_square(c->square, scale), mean = c->rough_mean, far = HELD_SIGMAS * root(c->rough_variance);
   const int holds = n >= KNOWN_READINGS && !fast && far > 0;
   learn_into(&c->rough_mean, &c->rough_variance, holds ? within(rough, mean - far, mean + far) : rough, four < 1 ? four : 1);
-  c->square_limit = (float)(MOST_SQUARE * exp_of(c->rough_mean));
 }
 
-static void learn(Condition *c, int n, int fast) {
+// How far the normal moved since the midnight before (of UTC), in the first hour of a day; of a day without one nothing is said.
+static void look_at_day(Condition *c, const Row *row) {
+  const int day = (int)(row->timestamp_ms / DAY_MS);
+  if (day == c->day) return;
+  const double moved = c->day == 0 ? __builtin_nan("") : (double)c->level_mean - c->day_from, square = moved * moved;
+  const int begins = row->timestamp_ms - day * DAY_MS < HOUR_MS;
+  if (begins && moved == moved) c->day_drift = (float)(c->day_drift == 0 ? square : c->day_drift + 0.25 * (square - c->day_drift));
+  c->day = day;
+  c->day_from = begins ? c->level_mean : __builtin_nanf("");
+}
+
+static int wanders(const Condition *c, const Row *row) {
+  if (WANDERING * (double)c->drift <= c->level_variance) return 0;
+  const int days = row->period_ms * DRIFT_READINGS < DAY_MS && c->day_drift > 0;
+  return !days || WANDERING_DAY * (double)c->day_drift > c->level_variance;
+}
+
+static void learn(Condition *c, const Row *row, int n, int fast) {
   learn_into(&c->level_mean, &c->level_variance, c->level, rate_at(n, fast));
-  learn_roughness(c, n, n, fast);
+  learn_roughness(c, row->scale, n, fast);
   c->readings = n + 1;
+  look_at_day(c, row);
   if ((n + 1) % DRIFT_READINGS == 0) {
     const double moved = (double)c->level_mean - c->drift_from;
     c->drift_from = c->level_mean;
     if (n + 1 > DRIFT_READINGS) c->drift = (float)(c->drift + 0.25 * (moved * moved - c->drift));
   }
-  c->wanders = WANDERING * (double)c->drift > c->level_variance;
+  c->wanders = wanders(c, row);
 }
 
 // How far the fast level is from the normal.
@@ -90,7 +122,7 @@ static double away(const Condition *c) { return (double)c->level - c->level_mean
 // Whether the fast level or the fast roughness is off the normal.
 static int is_off(const Condition *c, double scale) {
   const int level = size_of(level_off(c, scale)) > OFF_SIGMAS && size_of(away(c)) > NEAR * size_of(c->reached);
-  const double rough = roughness_off(c);
+  const double rough = roughness_off(c, scale);
   return level || rough < -OFF_SIGMAS || (rough > OFF_SIGMAS && c->smooth < SMOOTH_READINGS);
 }
 
@@ -103,19 +135,28 @@ static double remembered(const Condition *c, int t, double period_ms) {
 // What lasted for so long belongs to the normal, as if it had been learned all the while.
 static void adopt(Condition *c, double reached, int readings) {
   const double least = LEAST_SHARE, lasted = 1 - exp_of(-readings * SLOWEST), share = lasted > least ? lasted : least;
-  learn_into(&c->level_mean, &c->level_variance, c->level_mean + reached, share);
+  const float mean = c->level_mean;
+  learn_into(&c->level_mean, &c->level_variance, (double)mean + reached, share);
+  // It did not wander there.
+  c->drift_from += c->level_mean - mean;
+  c->day_from += c->level_mean - mean;
+}
+
+// What comes and goes was there once more.
+static void count_in(Condition *c, int alike, const Row *row) {
+  c->times = (float)(alike ? remembered(c, row->t, row->period_ms) + 1 : 1);
+  if (!alike || c->since > c->lasted) c->lasted = c->since;
+  c->ended = row->t;
 }
 
 // An event has ended by itself.
-static void recall(Condition *c, int t, double period_ms) {
+static void recall(Condition *c, const Row *row) {
   if (c->since < LONG_READINGS) return;
-  if (c->recurs) adopt(c, c->reached, c->since);
   const double ratio = c->usual != 0 ? c->reached / (double)c->usual : 0;
-  const int alike = ratio > 1 / ALIKE && ratio < ALIKE;
-  c->times = (float)(alike ? remembered(c, t, period_ms) + 1 : 1);
-  if (!alike || c->since > c->lasted) c->lasted = c->since;
+  count_in(c, ratio > 1 / ALIKE && ratio < ALIKE, row);
   c->usual = c->reached;
-  c->ended = t;
+  c->place = c->level_mean + c->reached;
+  if (c->recurs) adopt(c, c->reached, c->since);
 }
 
 // Whether the event that is open is like others that came and went, no longer and no further off so far: the third night shift is none. What goes on is a fault again.
@@ -126,10 +167,13 @@ static int recurs(const Condition *c, int t, double period_ms) {
 }
 
 // Whether the level is where it was in events that came and went, more than half of the way.
-static int is_there(const Condition *c) { return away(c) * c->usual > 0.5 * c->usual * c->usual; }
+static int is_there(const Condition *c) { return ((double)c->level - c->place) * c->usual > -0.5 * c->usual * c->usual; }
 
-// Readings that what comes and goes may last.
-static double most_readings(const Condition *c) { return LONGER * (c->lasted > LONG_READINGS ? c->lasted : LONG_READINGS); }
+// Readings that what comes and goes may last. Of what is at a value like others, at no time that is known, it must have come lately.
+static double most_readings(const Condition *c, const Row *row) {
+  const int unknown = c->untold == WHILE_SHORT && remembered(c, row->t, row->period_ms) < TIMES;
+  return LONGER * (c->lasted > LONG_READINGS && !unknown ? c->lasted : LONG_READINGS);
+}
 
 // What the event that is open, if one is, has come to with this reading.
 static void follow(Condition *c, const Row *row, int open) {
@@ -139,25 +183,26 @@ static void follow(Condition *c, const Row *row, int open) {
     return;
   }
   if (size_of(away(c)) > size_of(c->reached)) c->reached = (float)away(c);
-  const double most = c->rough_mean + OFF_SIGMAS * (root(c->rough_variance) + ROUGH_FLOOR);
-  c->smooth = ln(row->square + 1e-6) < most ? c->smooth + 1 : 0;
+  const double most = usual_roughness(c, row->scale) + OFF_SIGMAS * (root(c->rough_variance) + ROUGH_FLOOR);
+  c->smooth = log_of_square(row->square, row->scale) < most ? c->smooth + 1 : 0;
   c->recurs = !(row->given & LIMIT) && recurs(c, row->t, row->period_ms);
 }
 
 // No event is open. What was learned as it came and went is a fault where it stays: it opens one.
 static int rest(Condition *c, const Row *row, int relearning) {
   const int there = is_there(c) && !c->wanders && !relearning && remembered(c, row->t, row->period_ms) >= TIMES;
+  if (!there && c->since >= LONG_READINGS) count_in(c, 1, row);
   c->since = there ? c->since + 1 : 0;
-  if (c->since <= most_readings(c)) return 0;
+  if (c->since <= most_readings(c, row)) return 0;
   c->open = 1;
-  c->untold = c->calm = 0;
+  c->calm = 0;
   return OPEN | OVERDUE;
 }
 
 // An event is open. n: readings that the normal was known from.
 static int go_on(const Params *p, Condition *c, const Row *row, int n, int off, int still) {
   c->since++;
-  const int overdue = c->untold && c->since > most_readings(c) && off;
+  const int overdue = c->untold && c->since > most_readings(c, row) && off;
   if (overdue) c->untold = 0;
   const int said = (c->lasting >= LASTING_READINGS ? LASTING : 0) | (overdue ? OVERDUE : 0);
   c->calm = off || still ? 0 : c->calm + 1;
@@ -165,8 +210,8 @@ static int go_on(const Params *p, Condition *c, const Row *row, int n, int off, 
   const int outgrown = !(row->given & LIMIT) && n < YOUNG_READINGS && c->since > YOUNG_TIMES * n;
   if (c->calm < CALM_READINGS && !outgrown) return OPEN | said;
   if (outgrown) c->relearn = p->relearn;
-  else recall(c, row->t, row->period_ms);
-  c->open = c->since = 0;
+  else recall(c, row);
+  c->open = c->since = c->untold = 0;
   return ENDED | said;
 }
 
@@ -176,13 +221,12 @@ static int condition_step(const Params *p, Condition *c, const Row *row, int sti
   if (n == 0) c->level = c->level_mean = c->drift_from = (float)row->v;
   take(c, row->v, row->scale, row->square, n);
   follow(c, row, open);
-  const int stays = open && !c->untold && c->times >= TIMES && c->since > most_readings(c) && is_there(c);
+  const int stays = open && !c->untold && c->times >= TIMES && c->since > most_readings(c, row) && is_there(c);
   const int off = open && n >= KNOWN_READINGS && (stays || is_off(c, row->scale));
   c->lasting = off ? c->lasting + 1 : 0;
   const int relearning = c->relearn > 0;
   if (relearning) c->relearn--;
-  // The level of what recurs is not learned before it has ended, or it would end by being learned. Its roughness is, as the scale is in which errors are.
-  if (!open || relearning || c->wanders) learn(c, n, relearning);
-  else if (c->recurs || c->untold) learn_roughness(c, n, c->since, 0);
+  // The level of what recurs is not learned before it has ended, or it would end by being learned.
+  if (!open || relearning || c->wanders) learn(c, row, n, relearning);
   return open ? go_on(p, c, row, n, off, still) : rest(c, row, relearning);
 }

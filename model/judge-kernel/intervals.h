@@ -98,7 +98,6 @@ static void take_in(Box *box, Interval *all, int K, double v, double theta, int 
 // were known, but an event stays open while readings are like it, and it takes only half of its distance into the running range, which novelty is measured in.
 #define DOUBT_REACH 0.3  // ranges to which a doubtful interval may be stretched
 #define DOUBT_RANGE 0.5
-#define DAY_MS 86400000.0
 #define LEAST_DOUBT 1000.0
 #define MOST_DOUBT 3000.0  // readings, or two days: what comes daily comes again
 

@@ -102,7 +102,9 @@ static void judge_forecasts(const Params *p, Record *r, Row *row, const Expected
   const int t = row->t, mute = r->mute;
   if (mute < HORIZON) {
     const double e1 = error_of(v - (row->location - r->anchor), row->spread, row->scale);
-    row->square = e1 * e1;
+    // In the unit of the series: its scale follows what it shows, what is rough for it does not.
+    const double error = within(e1 * row->scale, -VALUE_LIMIT, VALUE_LIMIT);
+    row->square = error * error;
     if (p->box[E1]) judge_error(p, r, row, E1, e1, 0, expected);
   }
   if (p->box[E32] == 0 || mute != 0 || t < HORIZON) return;
@@ -115,7 +117,6 @@ static void judge_forecasts(const Params *p, Record *r, Row *row, const Expected
   judge_error(p, r, row, E32, error_of(miss, row->spread_32, row->scale), context(away), expected);
 }
 
-#define HOUR_MS 3600000.0
 #define MEMORY_MS 3000000.0  // a bin of the day forgets in about this time: ten readings at one in five minutes
 
 // The value less the running mean of its hour of the day (UTC).
@@ -192,11 +193,12 @@ static void judge_level(const Params *p, Record *r, Row *row, const Expected *ex
 // The roughness as of the reading before, against the normal: readings that jump as never, or that hardly move.
 static void judge_roughness(const Params *p, Record *r, Row *row, const Expected *expected) {
   if ((p->on >> ROUGH & 1) == 0 || r->condition.readings < KNOWN_READINGS) return;
-  const double far = roughness_off(&r->condition);
+  const double far = roughness_off(&r->condition, row->scale);
   judge_excess(p, r, row, ROUGH, size_of(far) / p->rough_off, FORGOTTEN, far > 0 ? ABOVE : 0, expected);
 }
 
 #define LARGE_STEP 0.5  // ranges of x that a step must have to be held for the beginning of what may last
+#define FAR_HIGHER 2.0  // than what it has sunk to: none like it came before
 
 static void judge_shape(const Params *p, Record *r, Row *row, int channel, double higher, int up, const Expected *expected) {
   if (!(higher > 0) || row->t < p->count_from) return;
@@ -215,11 +217,11 @@ static void judge_shapes(const Params *p, Record *r, Row *row, const Expected *e
   }
   if ((p->on >> STEP & 1) == 0) return;
   const Shape step = step_to(p, r, row->v, t);
-  const int highest = step.height > r->steps[step.up];
+  const double record = r->steps[step.up];
   const double higher = beyond_record(r->steps, step, p->least_step);
   // The step back at the end of an event is no news.
   if ((row->given & LEARNING) == 0) return;
-  if (highest && higher <= 0 && in_ranges(&r->box[X], step.height) > LARGE_STEP) row->said |= AGAIN;
+  if (step.height > record && step.height < FAR_HIGHER * record && in_ranges(&r->box[X], step.height) > LARGE_STEP) row->said |= AGAIN;
   judge_shape(p, r, row, STEP, higher, step.up, expected);
 }
 
@@ -307,14 +309,20 @@ void conclude(const Params *p, float *arena, Row *rows, int n) {
   }
 }
 
+// False alarms come in groups: whatever disturbs a series goes on doing so. What is no worse than an alarm of the same day is most often one of them.
+#define LEAST_ALARM_READINGS 60.0
+#define MOST_ALARM_READINGS 250.0
+
+// Readings for which an alarm is remembered: a day.
+static double alarm_lasts(const Row *row) { return within(DAY_MS / (row->period_ms < 1 ? 1 : row->period_ms), LEAST_ALARM_READINGS, MOST_ALARM_READINGS); }
+
 // Is the series normal? Returns how many rows have an event that is open or ended here.
 __attribute__((export_name("settle")))
 int settle(const Params *p, float *arena, Row *rows, int n) {
   int open = 0;
   for (Row *row = rows; row < rows + n; row++) {
     Record *r = record_of(p, arena, row->slot);
-    // A reading that surprised nobody: the bar for the next alarm sinks.
-    if (row->given & REST) r->peak = (float)(r->peak * (1 - p->repeat_decay));
+    r->peak = (float)(r->peak * (1 - 1 / alarm_lasts(row)));
     // Neither does an event end while values are unlike the normal, but where the series wanders there is none to return to.
     const int still = row->given & STILL || (row->said & (OUTSIDE | WANDERS)) == OUTSIDE;
     const int said = condition_step(p, &r->condition, row, still);

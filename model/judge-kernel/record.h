@@ -15,7 +15,7 @@ typedef struct {
 typedef struct {
   double theta_x, theta_error, noise_pad, noise_pad_error, least_value, least_error_32, least_peak, least_step, rare_pad, t1,
     rate_floor, size_weight, size_settling, shape_limit,
-    forget, support_from, support_weight, repeat_decay, count_from, doubt_from, level_off, rough_off, run_weight;
+    forget, support_from, support_weight, count_from, doubt_from, level_off, rough_off, run_weight;
   Prior prior[MOST_CHANNELS];
   int stride;       // words of a record
   int intervals;    // K
@@ -57,17 +57,22 @@ typedef struct {
   int readings, relearn;
   float drift, drift_from;
   int lasting;
-  float square_limit;
   int wanders;    // it has no level to return to
+  int day;        // of the latest reading that was learned, since 1970
+  float day_from;   // the normal when that day began
+  float day_drift;  // square of how far it moves in a day; 0 while that is not known
   float reached;  // how far the level went from the normal in the present event, with its sign
   float usual;    // the same of the latest long event that ended by itself
+  float place;    // the level that it went to
   float times;    // how many like it there were lately
   int lasted;     // readings of the longest of them
   int ended;      // reading at which the latest ended
   int recurs;     // the present event is like them so far: it is learned from
   int smooth;     // readings in a row whose errors were usual, in the present event
-  int untold;     // nobody was told of the present event: it comes by the calendar, or began with a step like one before
+  int untold;     // nobody was told of the present event: AS_BEFORE if it comes by the calendar, or began with a step like one before; WHILE_SHORT if it is only at a value like others
 } Condition;
+
+enum { AS_BEFORE = 1, WHILE_SHORT = 2 };  // untold
 
 // The front of a record; the rest is where Params says.
 typedef struct {
@@ -77,7 +82,7 @@ typedef struct {
   int t;               // readings judged
   float rate;          // G, the sum of the expected rate
   int mute;            // readings until forecasts made before a gap are spent
-  float peak;          // the odds that a new alarm must beat
+  float peak;          // what is left of the latest alarms' odds, which a new one must beat
   int run;             // equal values in a row
   float record;        // ln(1 + longest run)
   float repeats;       // share of readings that equal the one before
@@ -107,12 +112,15 @@ typedef struct {
   int unused;
 } Row;
 
-enum { LEARNING = 1, FRESH = 2, STILL = 4, REST = 8, LIMIT = 16 };                              // given
+enum { LEARNING = 1, FRESH = 2, STILL = 4, LIMIT = 8 };                                          // given
 enum { ABOVE = 1, EXTREME = 2, STANDS = 4, WANDERS = 8, OPEN = 16, ENDED = 32, LASTING = 64, OUTSIDE = 128, OVERDUE = 256, AGAIN = 512 };  // said
 
 #define CLUSTER_READINGS 40  // novel readings within so many of each other are of one event
 
 #define HORIZON 32
+
+#define DAY_MS 86400000.0
+#define HOUR_MS 3600000.0
 
 typedef struct {
   float value, forecast;
