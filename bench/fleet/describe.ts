@@ -112,15 +112,15 @@ export function describeWeeks(reports: WeeksReport[]): string {
       ['', `weeks 1 to ${FIRST_WEEKS}`, 'then', 'share of that time in an event'],
       ...report.byKind.map((one) => [one.kind, one.first, one.later, one.inEvent]), ['mean', report.first, report.later, report.inEvent],
     ]),
-    `Faults put into them, in the week before the last (a spike; a shift for six hours; a day stuck; a burst for three hours; a drift for twelve; a day at rest; two days at its highest), told:`,
-    table([Object.keys(report.recall), Object.values(report.recall)]),
+    `Faults put into them, in the week before the last (a spike; a shift for six hours; a day stuck; a burst for three hours; a drift for twelve; a day at rest; two days at its highest): share that is told, of these the share of the time from then to the end that is in an event, and the share that is over half a day after the end`,
+    table([['', 'told', 'held', 'over'], ...Object.entries(report.faults).map(([fault, one]) => [fault, one.told, one.held, one.over])]),
   ].join('\n\n')).join('\n\n');
 }
 
 export function flattenWeeks(reports: WeeksReport[]): Record<string, number> {
-  return Object.fromEntries(reports.flatMap(({ periodS, first, later, inEvent, recall }) => [
+  return Object.fromEntries(reports.flatMap(({ periodS, first, later, inEvent, faults }) => [
     [`weeks_events_first_at_${periodS}_s`, first], [`weeks_events_later_at_${periodS}_s`, later], [`weeks_in_event_at_${periodS}_s`, inEvent],
-    ...Object.entries(recall).map(([fault, share]): [string, number] => [`weeks_recall_${fault}_at_${periodS}_s`, share]),
+    ...Object.entries(faults).flatMap(([fault, one]) => Object.entries(one).map(([what, share]: [string, number]): [string, number] => [`weeks_${fault}_${what}_at_${periodS}_s`, share])),
   ]));
 }
 

@@ -107,10 +107,14 @@ test('weeks: a detector that never alarms has no events; one that always does is
   const always = (): Detector => ({
     ...zscore(),
     step(batch: Batch) {
-      for (let row = 0; row < batch.n; row++) batch.flags[row] |= FLAG.IN_EVENT;
+      for (let row = 0; row < batch.n; row++) {
+        batch.flags[row] |= FLAG.IN_EVENT;
+        batch.anomalyScore[row] = 2;
+      }
     },
   });
-  const { inEvent, byKind } = await evaluateWeeks(always, { series: 1, weeks: 4, periodS: 1800 });
+  const { inEvent, byKind, faults } = await evaluateWeeks(always, { series: 1, weeks: 4, periodS: 1800 });
   expect(inEvent).toBe(1);
+  expect(faults.stays).toEqual({ told: 1, held: 1, over: 0 });
   expect(byKind.length).toBeGreaterThan(10);
 });

@@ -186,8 +186,17 @@ export interface WeeksReport {
   first: number;
   later: number;
   inEvent: number;
-  /** Share of the faults that a reading from their start to some rows after their end tells, in the week before the last. */
-  recall: Record<WeekFault, number>;
+  faults: Record<WeekFault, FaultsTold>;
+}
+
+/** Of the faults put into the week before the last. */
+export interface FaultsTold {
+  /** Share that a reading from their start to some rows after their end tells. */
+  told: number;
+  /** Of these, share of the rows from that one to their end that are in an event. */
+  held: number;
+  /** Of these, share of which no event is open from half a day to a day after their end. */
+  over: number;
 }
 
 interface WeeksRun {
@@ -212,9 +221,9 @@ export async function evaluateWeeks(make: MakeDetector, { seed = 0, series = 3, 
     const inEvent = mean(own, ({ series: [{ inEvent: flags }] }) => mean([...flags.subarray(FIRST_WEEKS * 7 * rowsADay)], (flag) => flag));
     return { kind, first, later, inEvent };
   });
-  const recall = {} as Record<WeekFault, number>;
-  for (const fault of WEEK_FAULTS) recall[fault] = await recallOf(run, fault, weeks);
-  return { periodS, weeks, byKind, first: mean(byKind, (one) => one.first), later: mean(byKind, (one) => one.later), inEvent: mean(byKind, (one) => one.inEvent), recall };
+  const faults = {} as Record<WeekFault, FaultsTold>;
+  for (const fault of WEEK_FAULTS) faults[fault] = await toldOf(run, fault, weeks);
+  return { periodS, weeks, byKind, first: mean(byKind, (one) => one.first), later: mean(byKind, (one) => one.later), inEvent: mean(byKind, (one) => one.inEvent), faults };
 }
 
 function valuesOf({ timestampMs, rowsADay, seed }: WeeksRun, kind: string, name: string): Float64Array {
@@ -222,7 +231,7 @@ function valuesOf({ timestampMs, rowsADay, seed }: WeeksRun, kind: string, name:
   return timestampMs.map((_, row) => read((24 * (row % rowsADay)) / rowsADay, Math.floor(row / rowsADay) % 7, Math.floor(row / rowsADay)));
 }
 
-async function recallOf(run: WeeksRun, fault: WeekFault, weeks: number): Promise<number> {
+async function toldOf(run: WeeksRun, fault: WeekFault, weeks: number): Promise<FaultsTold> {
   const places: [number, number][] = [];
   const outputs = await runDetector(run.make, run.kinds.map(({ kind, name }) => {
     const random = seededRandom(hash(`${fault} ${name} ${run.seed}`));
@@ -231,8 +240,14 @@ async function recallOf(run: WeeksRun, fault: WeekFault, weeks: number): Promise
     places.push([start, putFault(values, fault, start, run.rowsADay, random)]);
     return { device: name, metrics: ['value'], timestampMs: run.timestampMs, values: [values] };
   }));
-  const told = outputs.map(({ series: [{ score }] }, i) => score.subarray(places[i][0], places[i][1] + TAIL_ROWS).some((one) => one > 1));
-  return told.filter(Boolean).length / told.length;
+  const told = outputs.flatMap(({ series: [{ score, inEvent }] }, i) => {
+    const [start, end] = places[i];
+    const first = score.subarray(start, end + TAIL_ROWS).findIndex((one) => one > 1);
+    if (first < 0) return [];
+    const during = inEvent.subarray(Math.min(start + first, end - 1), end);
+    return [{ held: mean([...during], (flag) => flag), over: inEvent.subarray(end + run.rowsADay / 2, end + run.rowsADay).some((flag) => flag > 0) ? 0 : 1 }];
+  });
+  return { told: told.length / outputs.length, held: mean(told, (one) => one.held), over: mean(told, (one) => one.over) };
 }
 
 function mean<T>(list: readonly T[], of: (one: T) => number): number {

@@ -41,7 +41,8 @@ static double roughness_off(const Condition *c, double scale) {
 #define YOUNG_TIMES 3
 #define DRIFT_READINGS 256
 #define WANDERING 36  // of a random walk the normal moves by a quarter of its deviation in DRIFT_READINGS, of what has a level to return to far less
-#define WANDERING_DAY 4  // in a day of more readings than that it moves by more than its deviation; of what is read often the normal goes up and down with the day, and is where it was a day ago
+#define WANDERING_DAY 0.29  // of the square of what it moves in a day: of what is read often the normal goes up and down with the day, and is where it was a day ago
+#define DAYS 7  // that are remembered: weekends are no wandering
 // Events that come and go: those of so many readings or more are alike if their levels went as far, within a factor, and are remembered for a week (or so many readings).
 #define LONG_READINGS 48
 #define ALIKE 1.5
@@ -90,17 +91,19 @@ static void learn_roughness(Condition *c, double scale, int n, int fast) {
 static void look_at_day(Condition *c, const Row *row) {
   const int day = (int)(row->timestamp_ms / DAY_MS);
   if (day == c->day) return;
-  const double moved = c->day == 0 ? __builtin_nan("") : (double)c->level_mean - c->day_from, square = moved * moved;
+  const double moved = c->day == 0 ? __builtin_nan("") : size_of((double)c->level_mean - c->day_from);
   const int begins = row->timestamp_ms - day * DAY_MS < HOUR_MS;
-  if (begins && moved == moved) c->day_drift = (float)(c->day_drift == 0 ? square : c->day_drift + 0.25 * (square - c->day_drift));
+  if (begins && moved == moved) c->day_drift = (float)(c->day_drift == 0 ? moved : c->day_drift + (moved - c->day_drift) / DAYS);
   c->day = day;
   c->day_from = begins ? c->level_mean : __builtin_nanf("");
 }
 
 static int wanders(const Condition *c, const Row *row) {
   if (WANDERING * (double)c->drift <= c->level_variance) return 0;
-  const int days = row->period_ms * DRIFT_READINGS < DAY_MS && c->day_drift > 0;
-  return !days || WANDERING_DAY * (double)c->day_drift > c->level_variance;
+  if (row->period_ms * DRIFT_READINGS > DAY_MS || c->day_drift == 0) return 1;
+  // The mean of a random walk moves so far, in its deviations from it: 2 (x - 1 + e^-x).
+  const double x = DAY_MS / row->period_ms * SLOWEST, day = c->day_drift;
+  return day * day > WANDERING_DAY * 2 * (x - 1 + exp_of(-x)) * c->level_variance;
 }
 
 static void learn(Condition *c, const Row *row, int n, int fast) {
@@ -142,6 +145,9 @@ static void adopt(Condition *c, double reached, int readings) {
   c->day_from += c->level_mean - mean;
 }
 
+// Whether the level goes as far, and there, in two events.
+static int is_alike(double reached, double usual) { return reached * usual > usual * usual / ALIKE && reached * usual < ALIKE * usual * usual; }
+
 // What comes and goes was there once more.
 static void count_in(Condition *c, int alike, const Row *row) {
   c->times = (float)(alike ? remembered(c, row->t, row->period_ms) + 1 : 1);
@@ -152,18 +158,15 @@ static void count_in(Condition *c, int alike, const Row *row) {
 // An event has ended by itself.
 static void recall(Condition *c, const Row *row) {
   if (c->since < LONG_READINGS) return;
-  const double ratio = c->usual != 0 ? c->reached / (double)c->usual : 0;
-  count_in(c, ratio > 1 / ALIKE && ratio < ALIKE, row);
+  count_in(c, is_alike(c->reached, c->usual), row);
   c->usual = c->reached;
   c->place = c->level_mean + c->reached;
   if (c->recurs) adopt(c, c->reached, c->since);
 }
 
-// Whether the event that is open is like others that came and went, no longer and no further off so far: the third night shift is none. What goes on is a fault again.
-static int recurs(const Condition *c, int t, double period_ms) {
-  const double usual = c->usual;
-  if (c->since > LONGER * c->lasted || size_of(c->reached) > ALIKE * size_of(usual)) return 0;
-  return away(c) * usual > -0.5 * usual * usual && remembered(c, t, period_ms) >= TIMES;
+// Whether the event that is open has come to be like others that came and went, and is no longer: the third night shift is none. What goes on is a fault again.
+static int recurs(const Condition *c, const Row *row) {
+  return is_alike(c->reached, c->usual) && c->since <= LONGER * c->lasted && remembered(c, row->t, row->period_ms) >= TIMES;
 }
 
 // Whether the level is where it was in events that came and went, more than half of the way.
@@ -185,7 +188,7 @@ static void follow(Condition *c, const Row *row, int open) {
   if (size_of(away(c)) > size_of(c->reached)) c->reached = (float)away(c);
   const double most = usual_roughness(c, row->scale) + OFF_SIGMAS * (root(c->rough_variance) + ROUGH_FLOOR);
   c->smooth = log_of_square(row->square, row->scale) < most ? c->smooth + 1 : 0;
-  c->recurs = !(row->given & LIMIT) && recurs(c, row->t, row->period_ms);
+  c->recurs = !(row->given & LIMIT) && recurs(c, row);
 }
 
 // No event is open. What was learned as it came and went is a fault where it stays: it opens one.

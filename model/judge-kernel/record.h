@@ -60,7 +60,7 @@ typedef struct {
   int wanders;    // it has no level to return to
   int day;        // of the latest reading that was learned, since 1970
   float day_from;   // the normal when that day began
-  float day_drift;  // square of how far it moves in a day; 0 while that is not known
+  float day_drift;  // how far it moves in a day; 0 while that is not known
   float reached;  // how far the level went from the normal in the present event, with its sign
   float usual;    // the same of the latest long event that ended by itself
   float place;    // the level that it went to
