@@ -9,10 +9,10 @@ const LEVEL_MEAN = 4; // the normal level
 const RELEARN = 10; // int: readings for which the normal is learned fast, after it was accepted
 const LASTING = 13; // int: readings in a row that were off the normal in level or roughness
 const WANDERS = 14; // int: 1 where it has no level to return to
-const REACHED = 18; // how far the level went from it, with its sign
-const TIMES = 21; // how many events like the latest there were lately
-const RECURS = 24; // int: 1 while the event is like them
-const UNTOLD = 26; // int: of QUIET, while nobody was told of it
+const REACHED = 20; // how far the level went from it, with its sign
+const TIMES = 23; // how many events like the latest there were lately
+const RECURS = 26; // int: 1 while the event is like them
+const UNTOLD = 28; // int: of QUIET, while nobody was told of it
 
 /**
  * Is a series that raised an alarm back to normal? The normal is what its level and its roughness were when the event opened; it

@@ -13,7 +13,7 @@ export const READINGS = 6; // int: readings judged
 export const RATE = 7; // G, the sum of the expected rate
 export const ALARM_PEAK = 9; // what is left of the latest alarms' odds, which a new one must beat
 export const USUAL = 13; // [2] mean mismatch of the season, mean lack of its span
-const FRONT_WORDS = 24;
+const FRONT_WORDS = 23;
 const BOXES = 4;
 const BOX_WORDS = 9;
 // Words of a box; that of x is the first.
@@ -23,7 +23,7 @@ const HIGH = 1;
 export const RELEARN_READINGS = 120;
 /** Where the condition of the series begins (condition.ts). */
 export const CONDITION = FRONT_WORDS + BOXES * BOX_WORDS;
-const CONDITION_WORDS = 27;
+const CONDITION_WORDS = 29;
 const LEVEL_MEAN = 4;
 const HOURS = CONDITION + CONDITION_WORDS;
 const HOURS_A_DAY = 24;
@@ -43,11 +43,11 @@ const CALIBRATION_WORDS = 5;
 /** Where things stand in a row (judge-kernel/record.h, Row), in float64 words. */
 export const ROW = {
   timestampMs: 0, raw: 1, logRatio: 2, logRoughness: 3, u: 4, periodMs: 5, mean: 6, scale: 7, location: 8, spread: 9, location32: 10, spread32: 11,
-  odds: 12, support: 13, v: 14, square: 15, rateSum: 16,
+  odds: 12, support: 13, v: 14, square: 15, rateSum: 16, hourOff: 17,
 } as const;
-export const ROW_WORDS = 21;
+export const ROW_WORDS = 22;
 /** The same in int32 words. */
-export const ROW_INT = { slot: 34, given: 35, channel: 36, said: 37, unseen: 38, run: 39, t: 40 } as const;
+export const ROW_INT = { slot: 36, given: 37, channel: 38, said: 39, unseen: 40, run: 41, t: 42 } as const;
 export const ROW_INTS = 2 * ROW_WORDS;
 
 /** Bits of `given`. */

@@ -42,6 +42,8 @@ static double roughness_off(const Condition *c, double scale) {
 #define DRIFT_READINGS 256
 #define WANDERING 36  // of a random walk the normal moves by a quarter of its deviation in DRIFT_READINGS, of what has a level to return to far less
 #define WANDERING_DAY 0.29  // of the square of what it moves in a day: of what is read often the normal goes up and down with the day, and is where it was a day ago
+#define HOURLY 4.0  // times the variance from hour to hour, that of the level is at least where the hour tells what is usual
+#define NEAR_HOUR 0.25  // share of the way that the level went: how far off the hour is nothing
 #define DAYS 7  // that are remembered: weekends are no wandering
 // Events that come and go: those of so many readings or more are alike if their levels went as far, within a factor, and are remembered for a week (or so many readings).
 #define LONG_READINGS 48
@@ -65,6 +67,12 @@ static void take(Condition *c, double v, double scale, double square, int n) {
   const double rate = n < SQUARES ? 1.0 / (n + 1) : SQUARE_RATE, least = SMOOTH * scale * scale;
   const double most = n < 32 ? square : MOST_SQUARE * (c->square > least ? c->square : least);
   c->square = (float)(c->square + rate * ((square < most ? square : most) - c->square));
+}
+
+// How far the latest readings are from what is usual at their hour, as `take` does of the level.
+static void take_hour(Condition *c, const Row *row) {
+  const double limit = 5 * row->scale + 2 * size_of(c->hour_off);
+  c->hour_off = (float)(c->hour_off + LEVEL_RATE * (within(row->hour_off, -limit, limit) - c->hour_off));
 }
 
 static void learn_into(float *mean, float *variance, double v, double rate) {
@@ -110,6 +118,7 @@ static void learn(Condition *c, const Row *row, int n, int fast) {
   learn_into(&c->level_mean, &c->level_variance, c->level, rate_at(n, fast));
   learn_roughness(c, row->scale, n, fast);
   c->readings = n + 1;
+  c->hour_variance = (float)(c->hour_variance + rate_at(n, fast) * ((double)c->hour_off * c->hour_off - c->hour_variance));
   look_at_day(c, row);
   if ((n + 1) % DRIFT_READINGS == 0) {
     const double moved = (double)c->level_mean - c->drift_from;
@@ -122,11 +131,18 @@ static void learn(Condition *c, const Row *row, int n, int fast) {
 // How far the fast level is from the normal.
 static double away(const Condition *c) { return (double)c->level - c->level_mean; }
 
+// Whether the latest readings are not what they are at this hour, of a series that goes up and down with the day: a shift by less than that is within its range for hours.
+static int is_off_hour(const Condition *c, double scale) {
+  const double off = size_of(c->hour_off);
+  if (c->day_drift == 0 || HOURLY * (double)c->hour_variance > c->level_variance) return 0;
+  return off > OFF_SIGMAS * (root(c->hour_variance) + LEVEL_FLOOR * scale) && off > NEAR_HOUR * size_of(c->reached);
+}
+
 // Whether the fast level or the fast roughness is off the normal.
 static int is_off(const Condition *c, double scale) {
   const int level = size_of(level_off(c, scale)) > OFF_SIGMAS && size_of(away(c)) > NEAR * size_of(c->reached);
   const double rough = roughness_off(c, scale);
-  return level || rough < -OFF_SIGMAS || (rough > OFF_SIGMAS && c->smooth < SMOOTH_READINGS);
+  return level || is_off_hour(c, scale) || rough < -OFF_SIGMAS || (rough > OFF_SIGMAS && c->smooth < SMOOTH_READINGS);
 }
 
 // How many events like the latest are remembered.
@@ -223,6 +239,7 @@ static int condition_step(const Params *p, Condition *c, const Row *row, int sti
   const int open = c->open == 1, n = c->readings;
   if (n == 0) c->level = c->level_mean = c->drift_from = (float)row->v;
   take(c, row->v, row->scale, row->square, n);
+  take_hour(c, row);
   follow(c, row, open);
   const int stays = open && !c->untold && c->times >= TIMES && c->since > most_readings(c, row) && is_there(c);
   const int off = open && n >= KNOWN_READINGS && (stays || is_off(c, row->scale));

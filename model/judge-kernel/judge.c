@@ -128,8 +128,9 @@ static void judge_hour(const Params *p, Record *r, Row *row, const Expected *exp
     *mean = (float)row->v;
     return;
   }
-  const double off = row->v - *mean;
-  if (row->given & LEARNING) {
+  const double off = row->hour_off = row->v - *mean;
+  // What nobody is told of, or what recurs, is not what is usual at its hour.
+  if (row->given & LEARNING && !r->condition.open) {
     const double share = row->period_ms / MEMORY_MS;
     *mean = (float)(*mean + (share > 0.3 ? 0.3 : share) * off);
   }
@@ -265,7 +266,7 @@ void look(const Params *p, float *arena, Row *rows, int n) {
     if (t == 0) r->anchor = row->u;
     row->v = within(row->u - r->anchor, -VALUE_LIMIT, VALUE_LIMIT);
     row->odds = SILENT;
-    row->support = row->square = 0;
+    row->support = row->square = row->hour_off = 0;
     row->channel = X;
     row->unseen = row->run = 0;
     row->said = r->condition.wanders ? WANDERS : 0;

@@ -61,6 +61,8 @@ typedef struct {
   int day;        // of the latest reading that was learned, since 1970
   float day_from;   // the normal when that day began
   float day_drift;  // how far it moves in a day; 0 while that is not known
+  float hour_off;   // how far the latest readings are from what is usual at their hour
+  float hour_variance;
   float reached;  // how far the level went from the normal in the present event, with its sign
   float usual;    // the same of the latest long event that ended by itself
   float place;    // the level that it went to
@@ -90,7 +92,6 @@ typedef struct {
   int hours_seen;      // a bit an hour
   float slow, slow_mean, slow_variance;  // level of the latest 32 readings, and what it usually is
   float peaks[2], steps[2];  // the highest so far that went down, and up
-  int unused;
   Box box[BOXES];
   Condition condition;
 } Record;
@@ -101,7 +102,7 @@ typedef struct {
   double u, period_ms, mean, scale;  // of the normaliser
   double location, spread, location_32, spread_32;  // of the forecasts made before it
   double odds, support, v, square;
-  double rate_sum;
+  double rate_sum, hour_off;
   int slot;
   int given;    // bits below
   int channel;  // the loudest
