@@ -134,7 +134,7 @@ static double away(const Condition *c) { return (double)c->level - c->level_mean
 // Whether the latest readings are not what they are at this hour, of a series that goes up and down with the day: a shift by less than that is within its range for hours.
 static int is_off_hour(const Condition *c, double scale) {
   const double off = size_of(c->hour_off);
-  if (c->day_drift == 0 || HOURLY * (double)c->hour_variance > c->level_variance) return 0;
+  if (c->untold || c->day_drift == 0 || HOURLY * (double)c->hour_variance > c->level_variance) return 0;
   return off > OFF_SIGMAS * (root(c->hour_variance) + LEVEL_FLOOR * scale) && off > NEAR_HOUR * size_of(c->reached);
 }
 
