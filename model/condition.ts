@@ -10,7 +10,9 @@ const RELEARN = 10; // int: readings for which the normal is learned fast, after
 const LASTING = 13; // int: readings in a row that were off the normal in level or roughness
 const WANDERS = 14; // int: 1 where it has no level to return to
 const REACHED = 20; // how far the level went from it, with its sign
+const USUAL = 21; // the same of the latest long event
 const TIMES = 23; // how many events like the latest there were lately
+const LASTED = 24; // int: readings of the longest of them
 const RECURS = 26; // int: 1 while the event is like them
 const UNTOLD = 28; // int: of QUIET, while nobody was told of it
 
@@ -56,12 +58,20 @@ export class Conditions {
       ints[at + OPEN] = 1;
       ints[at + SINCE] = ints[at + CALM] = 0;
       ints[at + UNTOLD] = quiet;
+      ints[at + RECURS] = this.records.floats[at + REACHED] = 0;
     } else if (quiet === QUIET.NO) ints[at + UNTOLD] = quiet;
+  }
+
+  /** How far the level of the event that is open went, or of those like it: of what had been learned as it came and went nothing is off. */
+  wentBy(slot: number): number {
+    const { floats } = this.records;
+    const at = this.#at(slot);
+    return floats[at + REACHED] || floats[at + USUAL];
   }
 
   /** It cannot be told now: at the next reading it is overdue again. */
   postpone(slot: number): void {
-    this.records.ints[this.#at(slot) + UNTOLD] = QUIET.AS_BEFORE;
+    this.records.ints[this.#at(slot) + UNTOLD] = QUIET.WHILE_SHORT;
   }
 
   /** Ends the event here and now; the present is the new normal when `accept`. */
@@ -75,7 +85,8 @@ export class Conditions {
 
   /** A person confirmed a fault: that it came before makes it no more usual. */
   confirm(slot: number): void {
-    this.records.floats[this.#at(slot) + TIMES] = 0;
+    const at = this.#at(slot);
+    this.records.floats[at + TIMES] = this.records.ints[at + LASTED] = 0;
   }
 
   #at(slot: number): number {

@@ -210,23 +210,45 @@ describe('a state that came and went', () => {
     }
   });
 
-  it('is a fault where it hangs, although a part of what is normal is that it was there each night', () => {
+  describe('as a job that was there each night, so that it is a part of what is normal', () => {
     const MINUTE_MS = 60_000;
-    const bench = new Bench();
-    const draw = noise(7);
-    const feed = (minutes: number, level: number): void => {
-      for (let k = 0; k < minutes; k++) bench.feed({ cpu: level + draw() }, 'server', MINUTE_MS);
-    };
-    feed(3 * 1440 + 60, 20);
-    for (let night = 0; night < 8; night++) {
-      feed(300, 60);
-      feed(1140, 20);
+    /** Eight nights of five hours, then it hangs for a day and is repaired; the rule is set when it begins to hang. */
+    function hangs(settings: object): { bench: Bench; told: boolean } {
+      const bench = new Bench();
+      const draw = noise(7);
+      const feed = (minutes: number, level: number): void => {
+        for (let k = 0; k < minutes; k++) bench.feed({ cpu: level + draw() }, 'server', MINUTE_MS);
+      };
+      feed(3 * 1440 + 60, 20);
+      for (let night = 0; night < 8; night++) {
+        feed(300, 60);
+        feed(1140, 20);
+      }
+      bench.control({ kind: 'settings', hash: '', settings });
+      feed(1440, 60);
+      const told = bench.open.some((event) => event.reason.includes('lasted longer than it ever did'));
+      feed(1440, 20);
+      return { bench, told };
     }
-    feed(1440, 60);
-    expect(bench.inEvent.slice(-700).every(Boolean)).toBe(true);
-    expect(bench.open[0].reason).toContain('lasted longer than it ever did');
-    feed(1440, 20);
-    expect(bench.open).toHaveLength(0);
+
+    it('is a fault where it hangs, and over when it is repaired', () => {
+      const { bench, told } = hangs({});
+      expect(told).toBe(true);
+      expect(bench.inEvent.slice(-1440 - 700, -1440).every(Boolean)).toBe(true);
+      expect(bench.open).toHaveLength(0);
+    });
+
+    it('is told of by no policy that leaves it out', () => {
+      for (const rule of [{ direction: 'down' }, { minDeviation: 100 }, { ignore: true }]) {
+        expect(hangs({ rules: [{ metric: 'cpu', ...rule }] }).told, JSON.stringify(rule)).toBe(false);
+      }
+      expect(hangs({ rules: [{ metric: 'cpu', direction: 'up' }] }).told).toBe(true);
+    });
+
+    it('is told when the maintenance is over in which it fell due', () => {
+      const begins = START_MS + (11 * 1440 + 60 + 400) * MINUTE_MS;
+      expect(hangs({ maintenance: [{ device: 'server', startMs: begins, endMs: begins + 300 * MINUTE_MS }] }).told).toBe(true);
+    });
   });
 
   it('is told of by no policy that leaves it out', () => {

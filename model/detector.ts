@@ -207,8 +207,8 @@ export class StreamDetector implements Detector {
       const row = rows[from + first + i];
       const said = judge.said(i);
       if ((said & (SAID.OPEN | SAID.ENDED)) === 0) continue;
-      const ignored = this.#policies.ofSlot(this.fleet, batch.slot[row]).ignore;
-      if (said & SAID.OVERDUE && !ignored) this.#tellOverdue(batch, row);
+      const { ignore: ignored } = this.#policies.ofSlot(this.fleet, batch.slot[row]);
+      if (said & SAID.OVERDUE) this.#tellOverdue(batch, row);
       // An event that ends is told also of a series that is warming up, or ignored by now, or it would stay open with its device.
       const told = ignored || batch.flags[row] & FLAG.WARMING ? SAID.ENDED : SAID.OPEN | SAID.ENDED;
       if ((said & told) === 0) continue;
@@ -244,7 +244,9 @@ export class StreamDetector implements Detector {
     const periodMs = judge.periodMs(i);
     const silent = odds <= SILENT;
     const threshold = silent ? Infinity : thresholdOf(tuning, CHANNELS[found.channel], rarityOf(periodMs, policy.falseAlarmsPerDay), judge.readings(slot));
-    const alarms = !silent && judge.emits(slot, odds, threshold) && counts(policy, found.above, off) && !this.#conditions.returns(slot, judge.value(i));
+    const ends = judge.isOfValue() && this.#conditions.returns(slot, judge.value(i));
+    // What nobody wants to hear of sets no bar for what comes after it.
+    const alarms = !silent && !ends && counts(policy, found.above, off) && judge.emits(slot, odds, threshold);
     const quiet = alarms ? judge.quiet(i, slot, batch.timestampMs[row], this.#conditions.isTold(slot)) : QUIET.NO;
     const emitted = alarms && quiet === QUIET.NO;
     const score = odds <= 0 ? 0 : odds / threshold;
@@ -259,7 +261,10 @@ export class StreamDetector implements Detector {
   /** What nobody was told of, because it comes by the calendar or came before, has stayed for longer than it ever did. */
   #tellOverdue(batch: Batch, row: number): void {
     const slot = batch.slot[row];
-    if (this.#policies.inMaintenance(this.fleet.deviceOfSlot(slot)?.name ?? '', batch.timestampMs[row])) return this.#conditions.postpone(slot);
+    const policy = this.#policies.ofSlot(this.fleet, slot);
+    const off = this.#conditions.wentBy(slot);
+    const unwanted = policy.ignore || !counts(policy, off > 0, off);
+    if (unwanted || this.#policies.inMaintenance(this.fleet.deviceOfSlot(slot)?.name ?? '', batch.timestampMs[row])) return this.#conditions.postpone(slot);
     const [yhat, yhatLower, yhatUpper] = forecastAt(batch, row);
     batch.anomalyScore[row] = OVERDUE_SCORE;
     this.#devices.alarm(row, {

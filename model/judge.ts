@@ -15,6 +15,7 @@ const PACE = CHANNELS.indexOf('pace');
 const CLOCK = CHANNELS.indexOf('clock');
 /** Channels on which it is a matter of when, and not of the value at which it was noticed. */
 const OF_TIMES: ReadonlySet<number> = new Set([SEASON, SPAN, PACE, CLOCK, CHANNELS.indexOf('stuck')]);
+const ROUGH = CHANNELS.indexOf('rough');
 /** How much of an excursion is forgotten at each thing that is none: a block of the season, a time of the pace or the clock. */
 const FORGOTTEN = 1 / 100;
 const FORGOTTEN_TIMES = 1 / 10;
@@ -167,6 +168,11 @@ export class Judge {
     // One glitch makes the range wide: values that are near the normal are not alike by that.
     const range = Math.min(records.range(slot), Math.abs(value - records.normal(slot)));
     return comesAgain(records.floats, records.ints, records.at(slot) + records.calendar, { tick: tickOf(timestampMs), odds: finding.odds, value, range });
+  }
+
+  /** Whether what was found of the row of `find` is about its value, or the way there. */
+  isOfValue(): boolean {
+    return !OF_TIMES.has(this.finding.channel) && this.finding.channel !== ROUGH;
   }
 
   /** The forecasts that were made from this reading: called after the predictor has advanced. */

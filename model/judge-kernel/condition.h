@@ -97,9 +97,9 @@ static void learn_roughness(Condition *c, double scale, int n, int fast) {
 
 // How far the normal moved since the midnight before (of UTC), in the first hour of a day; of a day without one nothing is said.
 static void look_at_day(Condition *c, const Row *row) {
-  const int day = (int)(row->timestamp_ms / DAY_MS);
+  const int day = (int)__builtin_floor(row->timestamp_ms / DAY_MS);
   if (day == c->day) return;
-  const double moved = c->day == 0 ? __builtin_nan("") : size_of((double)c->level_mean - c->day_from);
+  const double moved = day != c->day + 1 ? __builtin_nan("") : size_of((double)c->level_mean - c->day_from);
   const int begins = row->timestamp_ms - day * DAY_MS < HOUR_MS;
   if (begins && moved == moved) c->day_drift = (float)(c->day_drift == 0 ? moved : c->day_drift + (moved - c->day_drift) / DAYS);
   c->day = day;
@@ -118,8 +118,9 @@ static void learn(Condition *c, const Row *row, int n, int fast) {
   learn_into(&c->level_mean, &c->level_variance, c->level, rate_at(n, fast));
   learn_roughness(c, row->scale, n, fast);
   c->readings = n + 1;
+  // What a person has accepted is no wandering.
+  if (fast) c->drift_from = c->day_from = c->level_mean;
   c->hour_variance = (float)(c->hour_variance + rate_at(n, fast) * ((double)c->hour_off * c->hour_off - c->hour_variance));
-  look_at_day(c, row);
   if ((n + 1) % DRIFT_READINGS == 0) {
     const double moved = (double)c->level_mean - c->drift_from;
     c->drift_from = c->level_mean;
@@ -240,8 +241,9 @@ static int condition_step(const Params *p, Condition *c, const Row *row, int sti
   if (n == 0) c->level = c->level_mean = c->drift_from = (float)row->v;
   take(c, row->v, row->scale, row->square, n);
   take_hour(c, row);
+  look_at_day(c, row);
   follow(c, row, open);
-  const int stays = open && !c->untold && c->times >= TIMES && c->since > most_readings(c, row) && is_there(c);
+  const int stays = open && c->times >= TIMES && c->since > most_readings(c, row) && is_there(c);
   const int off = open && n >= KNOWN_READINGS && (stays || is_off(c, row->scale));
   c->lasting = off ? c->lasting + 1 : 0;
   const int relearning = c->relearn > 0;

@@ -251,9 +251,10 @@ static inline Expected expected_at(const Params *p, int t, double sum) {
 
 // The statistics of the series start anew: it is a counter, or is none. What was normal is none of the new values, so an event that is open ends (it has outgrown it).
 static void forget(const Params *p, Record *r) {
-  const int open = r->condition.open;
+  const int open = r->condition.open, untold = r->condition.untold;
   for (int i = 0; i < p->stride; i++) ((int *)r)[i] = 0;
   r->condition.open = open;
+  r->condition.untold = untold;
 }
 
 // Everything up to what is judged elsewhere (the season). arena: [slots][stride] floats.
