@@ -5,11 +5,10 @@ import { CONDITION, RELEARN_READINGS, type Records } from './records.js';
 const OPEN = 0; // int: 1 while its state is abnormal
 const SINCE = 1; // int: readings since it opened
 const CALM = 2; // int: readings in a row that look normal
-const LEVEL_MEAN = 4; // the normal level
 const RELEARN = 10; // int: readings for which the normal is learned fast, after it was accepted
 const LASTING = 13; // int: readings in a row that were off the normal in level or roughness
 const WANDERS = 14; // int: 1 where it has no level to return to
-const REACHED = 20; // how far the level went from it, with its sign
+const REACHED = 20; // how far the level went from the normal, with its sign
 const USUAL = 21; // the same of the latest long event
 const TIMES = 23; // how many events like the latest there were lately
 const LASTED = 24; // int: readings of the longest of them
@@ -39,7 +38,7 @@ export class Conditions {
     const { ints, floats } = this.records;
     const at = this.#at(slot);
     if (ints[at + OPEN] === 0 || ints[at + UNTOLD] === QUIET.NO) return false;
-    return Math.abs(value - floats[at + LEVEL_MEAN]) < 0.5 * Math.abs(floats[at + REACHED]);
+    return Math.abs(value - this.records.normal(slot)) < 0.5 * Math.abs(floats[at + REACHED]);
   }
 
   /** Factor on the rates at which the series' normal is learned. */

@@ -268,7 +268,7 @@ export class StreamDetector implements Detector {
     const [yhat, yhatLower, yhatUpper] = forecastAt(batch, row);
     batch.anomalyScore[row] = OVERDUE_SCORE;
     this.#devices.alarm(row, {
-      metric: this.fleet.metricOfSlot(batch.slot[row]), atMs: batch.timestampMs[row], score: OVERDUE_SCORE, kind: 'shift', channel: -1, actual: batch.value[row], yhat, yhatLower, yhatUpper,
+      metric: this.fleet.metricOfSlot(slot), atMs: batch.timestampMs[row], score: OVERDUE_SCORE, kind: 'shift', channel: -1, actual: batch.value[row], yhat, yhatLower, yhatUpper,
       reason: reasonText({ channel: 'overdue', actual: batch.value[row], yhat, yhatLower, yhatUpper, unseenMs: 0, above: false, extreme: false, run: 0 }),
     });
   }

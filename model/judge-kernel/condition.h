@@ -14,13 +14,14 @@ static double level_off(const Condition *c, double scale) {
   return c->readings < KNOWN_READINGS ? 1 : deviations(c->level, c->level_mean, c->level_variance, LEVEL_FLOOR * scale);
 }
 
-#define SMOOTH 1e-6  // squares of the scale: less than that is no error
+// A squared error less than that is none: what can be told in the present scale.
+static double least_square(double scale) { return 1e-6 * scale * scale; }
 
-static double log_of_square(double square, double scale) { return ln(square + SMOOTH * scale * scale); }
+static double log_of_square(double square, double scale) { return ln(square + least_square(scale)); }
 
-// Of what is less than can be told in the present scale there is nothing to be less than.
+// Of what is less than can be told there is nothing to be less than.
 static double usual_roughness(const Condition *c, double scale) {
-  const double least = ln(SMOOTH * scale * scale);
+  const double least = ln(least_square(scale));
   return c->rough_mean > least ? c->rough_mean : least;
 }
 
@@ -58,21 +59,25 @@ static double roughness_off(const Condition *c, double scale) {
 #define MOST_SQUARE (1.0 + SQUARES)  // times the mean: one huge error at most doubles it, readings that go on being rough pass any bound
 #define HELD_SIGMAS 3.0
 
+// A fast mean after one more value, which is held within the limit of a centre.
+static float drawn_to(float fast, double v, double centre, double limit) {
+  return (float)(fast + LEVEL_RATE * (within(v, centre - limit, centre + limit) - fast));
+}
+
 // Updates the fast level and roughness.
 static void take(Condition *c, double v, double scale, double square, int n) {
   const double mean = c->level_mean;
   // A held-back normal is far from an accepted new one: the reach grows with the distance already covered.
   const double limit = 5 * scale + 2 * size_of(c->level - mean);
-  c->level = (float)(c->level + LEVEL_RATE * (within(v, mean - limit, mean + limit) - c->level));
-  const double rate = n < SQUARES ? 1.0 / (n + 1) : SQUARE_RATE, least = SMOOTH * scale * scale;
+  c->level = drawn_to(c->level, v, mean, limit);
+  const double rate = n < SQUARES ? 1.0 / (n + 1) : SQUARE_RATE, least = least_square(scale);
   const double most = n < 32 ? square : MOST_SQUARE * (c->square > least ? c->square : least);
   c->square = (float)(c->square + rate * ((square < most ? square : most) - c->square));
 }
 
 // How far the latest readings are from what is usual at their hour, as `take` does of the level.
 static void take_hour(Condition *c, const Row *row) {
-  const double limit = 5 * row->scale + 2 * size_of(c->hour_off);
-  c->hour_off = (float)(c->hour_off + LEVEL_RATE * (within(row->hour_off, -limit, limit) - c->hour_off));
+  c->hour_off = drawn_to(c->hour_off, row->hour_off, 0, 5 * row->scale + 2 * size_of(c->hour_off));
 }
 
 static void learn_into(float *mean, float *variance, double v, double rate) {
@@ -115,12 +120,13 @@ static int wanders(const Condition *c, const Row *row) {
 }
 
 static void learn(Condition *c, const Row *row, int n, int fast) {
-  learn_into(&c->level_mean, &c->level_variance, c->level, rate_at(n, fast));
+  const double rate = rate_at(n, fast);
+  learn_into(&c->level_mean, &c->level_variance, c->level, rate);
   learn_roughness(c, row->scale, n, fast);
   c->readings = n + 1;
   // What a person has accepted is no wandering.
   if (fast) c->drift_from = c->day_from = c->level_mean;
-  c->hour_variance = (float)(c->hour_variance + rate_at(n, fast) * ((double)c->hour_off * c->hour_off - c->hour_variance));
+  c->hour_variance = (float)(c->hour_variance + rate * ((double)c->hour_off * c->hour_off - c->hour_variance));
   if ((n + 1) % DRIFT_READINGS == 0) {
     const double moved = (double)c->level_mean - c->drift_from;
     c->drift_from = c->level_mean;
@@ -151,6 +157,9 @@ static double remembered(const Condition *c, int t, double period_ms) {
   const double lately = LATELY_MS / period_ms, readings = lately > LATELY_READINGS ? lately : LATELY_READINGS;
   return c->times * exp_of((c->ended - t) / readings);
 }
+
+// Whether there were so many that one like them is no news.
+static int is_known(const Condition *c, const Row *row) { return remembered(c, row->t, row->period_ms) >= TIMES; }
 
 // What lasted for so long belongs to the normal, as if it had been learned all the while.
 static void adopt(Condition *c, double reached, int readings) {
@@ -183,7 +192,7 @@ static void recall(Condition *c, const Row *row) {
 
 // Whether the event that is open has come to be like others that came and went, and is no longer: the third night shift is none. What goes on is a fault again.
 static int recurs(const Condition *c, const Row *row) {
-  return is_alike(c->reached, c->usual) && c->since <= LONGER * c->lasted && remembered(c, row->t, row->period_ms) >= TIMES;
+  return is_alike(c->reached, c->usual) && c->since <= LONGER * c->lasted && is_known(c, row);
 }
 
 // Whether the level is where it was in events that came and went, more than half of the way.
@@ -191,7 +200,7 @@ static int is_there(const Condition *c) { return ((double)c->level - c->place) *
 
 // Readings that what comes and goes may last. Of what is at a value like others, at no time that is known, it must have come lately.
 static double most_readings(const Condition *c, const Row *row) {
-  const int unknown = c->untold == WHILE_SHORT && remembered(c, row->t, row->period_ms) < TIMES;
+  const int unknown = c->untold == WHILE_SHORT && !is_known(c, row);
   return LONGER * (c->lasted > LONG_READINGS && !unknown ? c->lasted : LONG_READINGS);
 }
 
@@ -210,7 +219,7 @@ static void follow(Condition *c, const Row *row, int open) {
 
 // No event is open. What was learned as it came and went is a fault where it stays: it opens one.
 static int rest(Condition *c, const Row *row, int relearning) {
-  const int there = is_there(c) && !c->wanders && !relearning && remembered(c, row->t, row->period_ms) >= TIMES;
+  const int there = is_there(c) && !c->wanders && !relearning && is_known(c, row);
   if (!there && c->since >= LONG_READINGS) count_in(c, 1, row);
   c->since = there ? c->since + 1 : 0;
   if (c->since <= most_readings(c, row)) return 0;

@@ -324,7 +324,7 @@ int settle(const Params *p, float *arena, Row *rows, int n) {
   int open = 0;
   for (Row *row = rows; row < rows + n; row++) {
     Record *r = record_of(p, arena, row->slot);
-    r->peak = (float)(r->peak * (1 - 1 / alarm_lasts(row)));
+    if (r->peak > 0) r->peak = (float)(r->peak * (1 - 1 / alarm_lasts(row)));
     // Neither does an event end while values are unlike the normal, but where the series wanders there is none to return to.
     const int still = row->given & STILL || (row->said & (OUTSIDE | WANDERS)) == OUTSIDE;
     const int said = condition_step(p, &r->condition, row, still);
