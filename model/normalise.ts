@@ -28,7 +28,8 @@ export const POSITION = 15; // asinh of (u - mean) / scale: where the forecast s
 const PERIOD_RUN = 16; // differences in a row that were longer (positive) or shorter (negative) than the period by more than the clip
 const LAST_DT = 17; // the last time difference in ms
 const LAST_LOG_DT = 18; // its logarithm, since most differences are equal
-export const FLOATS = 19;
+const FALLS = 19; // the share of readings below the one before, as remembered for days
+export const FLOATS = 20;
 
 const SLOWEST_RATE = 1 / 512;
 const FAST_RATE = 1 / 12;
@@ -50,6 +51,8 @@ const GAP_RATIO = 1.5;
 const MAX_GAP_PERIODS = 1024;
 const COUNTER_AFTER = 48;
 const DIRECTION_RATE = 1 / 200;
+/** The clear morning of a solar panel, read every ten seconds, is 2,000 rises in a row: what fell on the day before is no counter. */
+const FALLS_RATE = 1 / 10_000;
 
 function asinh(x: number): number {
   const a = x < 0 ? -x : x;
@@ -101,10 +104,12 @@ function learnDirection(s: Float64Array, at: number, value: number): void {
   const change = value - s[at + LAST_VALUE];
   const t = s[at + READINGS] - 1;
   const rate = t < 199 ? 1 / (t + 1) : DIRECTION_RATE;
+  const falls = change < 0 ? 1 : 0;
   s[at + UP_RATE] += rate * ((change > 0 ? 1 : 0) - s[at + UP_RATE]);
-  s[at + DOWN_RATE] += rate * ((change < 0 ? 1 : 0) - s[at + DOWN_RATE]);
+  s[at + DOWN_RATE] += rate * (falls - s[at + DOWN_RATE]);
+  s[at + FALLS] += (t < 9999 ? 1 / (t + 1) : FALLS_RATE) * (falls - s[at + FALLS]);
   const was = s[at + COUNTER];
-  const rises = s[at + UP_RATE] > 0.1 && s[at + DOWN_RATE] < 0.01 && value >= 0 && t >= COUNTER_AFTER;
+  const rises = s[at + UP_RATE] > 0.1 && s[at + DOWN_RATE] < 0.01 && s[at + FALLS] < 0.01 && value >= 0 && t >= COUNTER_AFTER;
   const is = was === 1 ? (s[at + DOWN_RATE] < 0.05 ? 1 : 0) : rises ? 1 : 0;
   if (is === was) return;
   s[at + COUNTER] = is;

@@ -68,6 +68,14 @@ describe('Normaliser', () => {
     expect(run(noise(500).map((x, t) => 100 + 0.3 * t + x)).normaliser.isCounter(0)).toBe(false);
   });
 
+  it('does not take the clear morning of a solar panel for a counter once it has seen an afternoon', () => {
+    const day = 1440;
+    const { normaliser } = run(Array.from({ length: 2.5 * day }, (_, t) => Math.max(0, -900 * Math.cos((2 * Math.PI * t) / day))));
+    expect(normaliser.isCounter(0)).toBe(false);
+    // The first morning is one, for all that is known; since its afternoon the statistics have not begun anew.
+    expect(normaliser.count(0)).toBeGreaterThan(1.5 * day);
+  });
+
   it('reports time: 0 when on time, more after a gap, and the gap disturbs no other feature', () => {
     const values = noise(800);
     const times = values.map((_, t) => 1_700_000_000_000 + t * 60_000 + (t >= 700 ? 6 * 3_600_000 : 0));

@@ -13,7 +13,7 @@ export const SERIES_BYTES = 8 * FLOATS;
 /** The normalisers of all series: FLOATS float64 each, in pages of PAGE_SLOTS slots, so that growth copies nothing. No allocation in `step`. */
 export class Normaliser implements StatePart {
   readonly name = 'normaliser';
-  readonly version = 1;
+  readonly version = 2;
   readonly per = 'series';
   readonly bytesPerSlot = FLOATS * 8;
   protected pages: Float64Array[] = [];
