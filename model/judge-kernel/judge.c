@@ -170,19 +170,18 @@ static void judge_run(const Params *p, Record *r, Row *row, const Expected *expe
 #define LONGEST_STEP 6.0  // scales: one reading is no level
 #define SLOW_FLOOR 0.02
 #define SLOW_SIGMAS 4.0
-#define LEAST_HELD 1e-9  // scales: a level that never moved can be left
 #define MOST_LEVEL 64.0
 #define USUAL_READINGS 2000
-#define FORGOTTEN (1.0 / 400)  // of an excursion, at each reading that is none
+#define FORGOTTEN (1.0 / 600)  // of an excursion, at each reading that is none
 
-// The level of the latest 32 readings against what it usually is. What is far off is learned no faster than what is not.
+// The level of the latest 32 readings against what it usually is. What is far off is learned no faster than what is not; the floor lets a level that never moved be left.
 static void judge_level(const Params *p, Record *r, Row *row, const Expected *expected) {
   const int t = row->t;
   if (t < 8) r->slow = r->slow_mean = (float)row->v;
   const double step = row->v - r->slow, longest = LONGEST_STEP * row->scale;
   r->slow = (float)(r->slow + SLOW_RATE * within(step, -longest, longest));
   const double off = (double)r->slow - r->slow_mean, far = deviations(r->slow, r->slow_mean, r->slow_variance, SLOW_FLOOR * row->scale);
-  const double most = t > 20 ? SLOW_SIGMAS * root(r->slow_variance) + LEAST_HELD * row->scale : VALUE_LIMIT;
+  const double most = t > 20 ? SLOW_SIGMAS * (root(r->slow_variance) + SLOW_FLOOR * row->scale) : VALUE_LIMIT;
   const double held = within(off, -most, most), rate = 1.0 / (t < USUAL_READINGS ? t + 1 : USUAL_READINGS);
   r->slow_mean = (float)(r->slow_mean + rate * held);
   r->slow_variance = (float)((1 - rate) * (r->slow_variance + rate * held * held));
