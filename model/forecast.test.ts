@@ -70,10 +70,11 @@ describe('ForecastDecoder', () => {
     expect((wider.yhatUpper[0] - yhat[0]) / half).toBeCloseTo(2, 2);
   });
 
-  it('stays finite whatever the network says', () => {
-    for (const bad of [NaN, Infinity, -Infinity, 1e30]) {
+  it('marks what a network says that has lost itself, and is finite otherwise', () => {
+    for (const bad of [NaN, Infinity, -Infinity, 1e30, 4.5, -8]) {
       const { yhat, yhatLower, yhatUpper, location, spread } = decode(fed(WAVE), new Array<number>(OUTPUTS).fill(bad));
-      for (const array of [yhat, yhatLower, yhatUpper, location, spread]) expect(array.every(Number.isFinite)).toBe(true);
+      for (const array of [yhatLower, yhatUpper, location, spread]) expect(array.every(Number.isFinite)).toBe(true);
+      expect(yhat[0]).toBeNaN();
       expect(yhatLower[0]).toBeLessThanOrEqual(yhatUpper[0]);
     }
   });

@@ -27,6 +27,11 @@ export const PARAMETERS = 3;
 export const OUTPUTS = HORIZONS.length * PARAMETERS;
 
 export const MOVE_LIMIT = 8;
+/**
+ * A network that expects the next reading farther off than this has lost itself: of 3 million forecasts of series that it can follow none was beyond 2, but
+ * its gates can lock at what it was never trained on (a level that was constant to the last bit, and moves), and stay so for good.
+ */
+export const LOST = 4;
 export const LOG_SIGMA_LOW = -6;
 export const LOG_SIGMA_HIGH = 3;
 export const DOF_LOW = 2;
@@ -87,7 +92,7 @@ export class ForecastDecoder {
   }
 
   /**
-   * Forecasts of n series, right after the normaliser and the network took their latest reading.
+   * Forecasts of n series, right after the normaliser and the network took their latest reading. Where the network has lost itself `yhat` is NaN: none of the row counts.
    *
    * @param slots [>= n] as given to both
    * @param outputs [>= n, 9] of the network, row-major
@@ -113,7 +118,7 @@ export class ForecastDecoder {
         if (i > 0) continue;
         const half = this.calibration[0] * bandQuantile(outputs[o + 2]) * sigma;
         const up = Math.exp(half);
-        yhat[row] = offset + location[row * horizons];
+        yhat[row] = outputs[o] > -LOST && outputs[o] < LOST ? offset + location[row * horizons] : NaN;
         yhatLower[row] = offset + mean + scale * 0.5 * (e / up - up / e);
         yhatUpper[row] = offset + mean + scale * 0.5 * (e * up - 1 / (e * up));
       }

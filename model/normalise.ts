@@ -117,11 +117,11 @@ function learnDirection(s: Float64Array, at: number, value: number): void {
   s[at + VARIANCE] = s[at + FAST_ROUGHNESS] = s[at + SLOW_ROUGHNESS] = s[at + CLIPPED_RUN] = 0;
 }
 
-/** The working value: the reading itself, or a counter's increment a period. A counter that was reset tells nothing: its mean. */
+/** The working value: the reading itself, or a counter's increment a period. A counter that was reset tells nothing: the mean of its latest. */
 function workingValue(s: Float64Array, at: number, value: number, ratio: number): number {
   if (s[at + COUNTER] === 0) return value;
   const rise = value - s[at + LAST_VALUE];
-  if (rise < 0) return s[at + COUNT] === 0 ? 0 : s[at + MEAN];
+  if (rise < 0) return s[at + COUNT] === 0 ? 0 : s[at + FAST_MEAN];
   return ratio > GAP_RATIO ? rise / ratio : rise;
 }
 

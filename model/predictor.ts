@@ -36,6 +36,10 @@ export class Predictor {
   readonly #fused: Fused | undefined;
   /** [rows, 9] what `observe` forecast; kept by `advance`, because the readings are judged first. */
   #fresh = new Float64Array(0);
+  /** A row whose network begins anew. */
+  readonly #one = new Share();
+  readonly #oneOutput = new Float32Array(OUTPUTS);
+  readonly #oneMade = new Forecasts(1);
 
   constructor(readonly backend: Backend | null, others: readonly Backend[] = []) {
     // A series' normaliser is one, whichever network it has: with several it is the first backend's, and stepped apart from them.
@@ -43,6 +47,7 @@ export class Predictor {
     this.#fused = others.length === 0 ? backend?.fused : undefined;
     this.#decoder = new ForecastDecoder(backend?.network.metadata ?? {});
     this.#others = others.map((other) => ({ backend: other, decoder: new ForecastDecoder(other.network.metadata), share: new Share() }));
+    this.#one.reserveRows(1);
     this.parts = [this.normaliser, this.#kept, ...(backend ? [networkPart(backend)] : []), ...others.map(networkPart)];
   }
 
@@ -98,11 +103,30 @@ export class Predictor {
     const fresh = this.#fresh;
     for (let row = 0; row < n; row++) {
       const slot = slots[row];
+      if (Number.isNaN(fresh[row * FORECAST + YHAT])) {
+        this.#beginAnew(this.backend, this.#decoder, slot, this.features, row);
+        continue;
+      }
       const s = this.#kept.floats[this.#kept.page(slot)];
       const at = this.#kept.at(slot);
       for (let i = 0; i < FORECAST; i++) s[at + i] = fresh[row * FORECAST + i];
       s[at + MADE] = 1;
     }
+  }
+
+  /** The network of a series has lost itself (forecast.ts): it forgets all but the latest reading, which is the forecast where that does not help either. */
+  #beginAnew(backend: Backend | null, decoder: ForecastDecoder, slot: number, features: Float32Array, row: number): void {
+    const one = this.#one;
+    one.n = 0;
+    one.take(slot, features, row);
+    this.#oneOutput.fill(0);
+    if (backend) {
+      backend.clear(slot);
+      backend.step(one.slots, 1, one.features, this.#oneOutput);
+    }
+    decoder.decode(this.normaliser, one.slots, 1, this.#oneOutput, this.#oneMade);
+    if (Number.isNaN(this.#oneMade.yhat[0])) decoder.decode(this.normaliser, one.slots, 1, this.#oneOutput.fill(0), this.#oneMade);
+    this.#keep(slot, this.#oneMade, 0);
   }
 
   #stepShare(backend: Backend | null, decoder: ForecastDecoder, { slots, n, features }: Share): void {
@@ -114,18 +138,22 @@ export class Predictor {
     if (backend) backend.step(slots, n, features, outputs);
     decoder.decode(this.normaliser, slots, n, outputs, made);
     for (let row = 0; row < n; row++) {
-      const slot = slots[row];
-      const s = this.#kept.floats[this.#kept.page(slot)];
-      const at = this.#kept.at(slot);
-      s[at + YHAT] = made.yhat[row];
-      s[at + LOWER] = made.yhatLower[row];
-      s[at + UPPER] = made.yhatUpper[row];
-      for (let i = 0; i < H; i++) {
-        s[at + LOCATION + i] = made.location[row * H + i];
-        s[at + SPREAD + i] = made.spread[row * H + i];
-      }
-      s[at + MADE] = 1;
+      if (Number.isNaN(made.yhat[row])) this.#beginAnew(backend, decoder, slots[row], features, row);
+      else this.#keep(slots[row], made, row);
     }
+  }
+
+  #keep(slot: number, made: Forecasts, row: number): void {
+    const s = this.#kept.floats[this.#kept.page(slot)];
+    const at = this.#kept.at(slot);
+    s[at + YHAT] = made.yhat[row];
+    s[at + LOWER] = made.yhatLower[row];
+    s[at + UPPER] = made.yhatUpper[row];
+    for (let i = 0; i < H; i++) {
+      s[at + LOCATION + i] = made.location[row * H + i];
+      s[at + SPREAD + i] = made.spread[row * H + i];
+    }
+    s[at + MADE] = 1;
   }
 
   hasForecast(slot: number): boolean {

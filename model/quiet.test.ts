@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../core/random.js';
-import { Bench, noise } from '../test/fed-device.js';
+import { Bench, noise, START_MS } from '../test/fed-device.js';
 
 describe('what is no anomaly', () => {
   it('a gap and a return', () => {
@@ -130,6 +130,22 @@ describe('what is no anomaly', () => {
     const bench = new Bench();
     for (let t = 0; t < 14 * 144; t++) bench.feed({ power: t % 144 < 60 ? 20 : 80 });
     expect(bench.scores.slice(3 * 144).filter((score) => score > 1).length).toBe(0);
+  });
+
+  it('what stands still as long as it always does, to the last bit of how that is kept', () => {
+    const bench = new Bench();
+    // Seven hours of 1 in turn with four of 0, and now and then eight.
+    for (let t = 0; t < 2000; t++) bench.feed({ power: (t + (t % 33 === 0 ? 1 : 0)) % 11 < 7 ? 1 : 0 }, 'pump', 3_600_000);
+    expect(bench.scores.slice(150).filter((score) => score > 1).length).toBe(0);
+  });
+
+  it('the nights of a solar panel that was taken for a counter on its first clear morning, and the top of a slow wave', () => {
+    const bench = new Bench();
+    for (let t = 0; t < 4 * 1440; t++) bench.feed({ power: Math.max(0, -900 * Math.cos((2 * Math.PI * t) / 1440)) }, 'panel', 60_000);
+    expect([...bench.events.values()].filter(({ openedMs }) => openedMs > START_MS + 12 * 3_600_000)).toEqual([]);
+    const slow = new Bench();
+    for (let t = 0; t < 2000; t++) slow.feed({ power: Math.sin(t / 412) }, 'pump', 300_000);
+    expect(slow.scores.filter((score) => score > 1).length).toBe(0);
   });
 
   it('what a device does all day, although it was only seen at rest before: the event ends after three times as long', () => {

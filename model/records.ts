@@ -117,7 +117,7 @@ export class Records implements StatePart {
     this.kernel = kernel;
     this.params = aligned(heapBase);
     const real = [
-      tuning.thetaX, tuning.thetaError, tuning.noisePad, tuning.noisePadError, tuning.leastValue, tuning.leastError32, tuning.leastPeak, tuning.leastStep,
+      tuning.thetaX, tuning.thetaError, tuning.noisePad, tuning.noisePadError, tuning.leastValue, tuning.leastError, tuning.leastError32, tuning.leastPeak, tuning.leastStep,
       tuning.rarePad, tuning.t1, tuning.rateFloor, tuning.sizeWeight, tuning.sizeSettling, tuning.shapeLimit, tuning.forget, tuning.supportFrom,
       tuning.supportWeight, tuning.countFrom,
       tuning.doubtFrom, tuning.levelOff, tuning.roughOff, tuning.runWeight,

@@ -29,8 +29,9 @@ export interface Tuning {
   noisePad: number;
   /** The same for the one-step error. */
   noisePadError: number;
-  /** Whatever the noise, a value and an error of the long horizon less far beyond what was seen than this is nothing: in running ranges. */
+  /** Whatever the noise, a value, an error (also a value in its hour) and an error of the long horizon less far beyond what was seen than this is nothing: in running ranges. */
   leastValue: number;
+  leastError: number;
   leastError32: number;
   /** The same of a peak and a step: in the highest before it. */
   leastPeak: number;
@@ -88,6 +89,7 @@ export const DEFAULT_TUNING: Tuning = {
   noisePad: 0.48,
   noisePadError: 0.3,
   leastValue: 0.02,
+  leastError: 0.01,
   leastError32: 0.1,
   leastPeak: 0.1,
   leastStep: 0.3,

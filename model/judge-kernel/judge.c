@@ -17,9 +17,11 @@ static double noise(const Params *p, const Row *row, int channel) {
   return channel == E1 ? p->noise_pad_error * relative : p->noise_pad * row->scale * relative;
 }
 
-// The same in ranges of the channel; the mean of 32 errors has no noise of its own.
+// The same in ranges of the channel, or the least that counts; the mean of 32 errors has no noise of its own.
 static double noise_in_ranges(const Params *p, const Row *row, int channel, const Box *box) {
-  return channel == E32 ? p->least_error_32 : noise(p, row, channel) / ((double)box->high - (double)box->low);
+  if (channel == E32) return p->least_error_32;
+  const double relative = noise(p, row, channel) / ((double)box->high - (double)box->low);
+  return relative > p->least_error ? relative : p->least_error;
 }
 
 static inline Interval *intervals_of(const Params *p, Record *r, int channel) { return (Interval *)((float *)r + p->box[channel]); }
@@ -154,7 +156,8 @@ static void judge_run(const Params *p, Record *r, Row *row, const Expected *expe
     return;
   }
   if (run < SHORT_RUN) return;
-  const double beyond = ln(1.0 + run) - r->record;
+  // As the record is kept: a run as long as the longest is no longer by what a float32 loses.
+  const double beyond = (double)(float)ln(1.0 + run) - r->record;
   if (beyond <= 0) return;
   row->said |= STANDS;
   if ((p->on >> STUCK & 1) == 0) return;
@@ -250,8 +253,12 @@ static inline Expected expected_at(const Params *p, int t, double sum) {
 
 // The statistics of the series start anew: it is a counter, or is none. What was normal is none of the new values, so an event that is open ends (it has outgrown it).
 static void forget(const Params *p, Record *r) {
-  const int open = r->condition.open, untold = r->condition.untold;
+  const int open = r->condition.open, untold = r->condition.untold, run = r->run;
+  // Standing still is of the readings themselves.
+  const float record = r->record;
   for (int i = 0; i < p->stride; i++) ((int *)r)[i] = 0;
+  r->run = run;
+  r->record = record;
   r->condition.open = open;
   r->condition.untold = untold;
 }

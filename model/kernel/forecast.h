@@ -3,6 +3,7 @@
 #include "normalise.h"
 
 enum { HORIZONS = 3, OUTPUTS = 9, FORECAST = 9 };
+static const double LOST = 4;
 
 // For the band: its calibration, and Student's quantile over the raw degrees of freedom -12 .. 12, eight to a unit.
 typedef struct {
@@ -18,7 +19,7 @@ static inline double band_quantile(const Band *band, double raw) {
   return band->quantile[i] + (x - i) * (band->quantile[i + 1] - band->quantile[i]);
 }
 
-// outputs: [rows][9]; out: [rows][9] yhat, yhat_lower, yhat_upper, three locations, three spreads.
+// outputs: [rows][9]; out: [rows][9] yhat (NaN: the network has lost itself), yhat_lower, yhat_upper, three locations, three spreads.
 static inline void forecast(const Band *band, Series *const *series, int rows, const float *outputs, double *out) {
   enum { PARTS = 2 * HORIZONS };
   double powers[4 * PARTS];  // a row: e^y, sigma of each horizon
@@ -41,8 +42,8 @@ static inline void forecast(const Band *band, Series *const *series, int rows, c
       out[3 + i] = mean + half_scale * (e - inverse);
       out[6 + i] = half_scale * (e + inverse) * sigma;
     }
-    const double e = powers[r * PARTS], above = e * up[r];
-    out[0] = offset + out[3];
+    const double e = powers[r * PARTS], above = e * up[r], move = outputs[r * OUTPUTS];
+    out[0] = move > -LOST && move < LOST ? offset + out[3] : __builtin_nan("");
     out[1] = offset + mean + half_scale * (e / up[r] - up[r] / e);
     out[2] = offset + mean + half_scale * (above - 1 / above);
   }
