@@ -10,24 +10,24 @@
 static double deviations(double v, double mean, double variance, double floor) { return (v - mean) / (root(variance) + floor); }
 
 // Deviations that the fast level is off the normal.
-static double level_off(const Condition *c, double scale) {
-  return c->readings < KNOWN_READINGS ? 1 : deviations(c->level, c->level_mean, c->level_variance, LEVEL_FLOOR * scale);
+static double level_off(const Condition *c, double unit) {
+  return c->readings < KNOWN_READINGS ? 1 : deviations(c->level, c->level_mean, c->level_variance, LEVEL_FLOOR * unit);
 }
 
 // A squared error less than that is none: what can be told in the present scale.
-static double least_square(double scale) { return 1e-6 * scale * scale; }
+static double least_square(double unit) { return 1e-6 * unit * unit; }
 
-static double log_of_square(double square, double scale) { return ln(square + least_square(scale)); }
+static double log_of_square(double square, double unit) { return ln(square + least_square(unit)); }
 
 // Of what is less than can be told there is nothing to be less than.
-static double usual_roughness(const Condition *c, double scale) {
-  const double least = ln(least_square(scale));
+static double usual_roughness(const Condition *c, double unit) {
+  const double least = ln(least_square(unit));
   return c->rough_mean > least ? c->rough_mean : least;
 }
 
 // Deviations of the fast roughness from the normal.
-static double roughness_off(const Condition *c, double scale) {
-  return deviations(log_of_square(c->square, scale), usual_roughness(c, scale), c->rough_variance, ROUGH_FLOOR);
+static double roughness_off(const Condition *c, double unit) {
+  return deviations(log_of_square(c->square, unit), usual_roughness(c, unit), c->rough_variance, ROUGH_FLOOR);
 }
 
 #define LEVEL_RATE (1.0 / 10)
@@ -36,6 +36,7 @@ static double roughness_off(const Condition *c, double scale) {
 #define SLOWEST (1.0 / 1000)
 #define OFF_SIGMAS 3.5
 #define NEAR (1.0 / 16)  // share of the way that the level went: what is left of it is no deviation, however many of those of a series that never moved before
+#define SMOOTH 0.03  // scales: so small an error is no rough one
 #define SMOOTH_READINGS 24  // readings in a row with usual errors are no rough ones, however rough those before them were
 #define CALM_READINGS 6
 #define YOUNG_READINGS 300  // a normal known from fewer is given up for what has lasted three times as long
@@ -65,19 +66,19 @@ static float drawn_to(float fast, double v, double centre, double limit) {
 }
 
 // Updates the fast level and roughness.
-static void take(Condition *c, double v, double scale, double square, int n) {
+static void take(Condition *c, double v, double unit, double square, int n) {
   const double mean = c->level_mean;
   // A held-back normal is far from an accepted new one: the reach grows with the distance already covered.
-  const double limit = 5 * scale + 2 * size_of(c->level - mean);
+  const double limit = 5 * unit + 2 * size_of(c->level - mean);
   c->level = drawn_to(c->level, v, mean, limit);
-  const double rate = n < SQUARES ? 1.0 / (n + 1) : SQUARE_RATE, least = least_square(scale);
+  const double rate = n < SQUARES ? 1.0 / (n + 1) : SQUARE_RATE, least = least_square(unit);
   const double most = n < 32 ? square : MOST_SQUARE * (c->square > least ? c->square : least);
   c->square = (float)(c->square + rate * ((square < most ? square : most) - c->square));
 }
 
 // How far the latest readings are from what is usual at their hour, as `take` does of the level.
 static void take_hour(Condition *c, const Row *row) {
-  c->hour_off = drawn_to(c->hour_off, row->hour_off, 0, 5 * row->scale + 2 * size_of(c->hour_off));
+  c->hour_off = drawn_to(c->hour_off, row->hour_off, 0, 5 * row->unit + 2 * size_of(c->hour_off));
 }
 
 static void learn_into(float *mean, float *variance, double v, double rate) {
@@ -92,10 +93,10 @@ static double rate_at(int n, int fast) {
 }
 
 // The roughness changes slowly: every fourth reading tells enough of it.
-static void learn_roughness(Condition *c, double scale, int n, int fast) {
+static void learn_roughness(Condition *c, double unit, int n, int fast) {
   if ((n & 3) != 0 || n < SQUARES) return;
   const double four = 4 * rate_at(n - SQUARES + 3, fast);
-  const double rough = log_of_square(c->square, scale), mean = c->rough_mean, far = HELD_SIGMAS * root(c->rough_variance);
+  const double rough = log_of_square(c->square, unit), mean = c->rough_mean, far = HELD_SIGMAS * root(c->rough_variance);
   const int holds = n >= KNOWN_READINGS && !fast && far > 0;
   learn_into(&c->rough_mean, &c->rough_variance, holds ? within(rough, mean - far, mean + far) : rough, four < 1 ? four : 1);
 }
@@ -122,7 +123,7 @@ static int wanders(const Condition *c, const Row *row) {
 static void learn(Condition *c, const Row *row, int n, int fast) {
   const double rate = rate_at(n, fast);
   learn_into(&c->level_mean, &c->level_variance, c->level, rate);
-  learn_roughness(c, row->scale, n, fast);
+  learn_roughness(c, row->unit, n, fast);
   c->readings = n + 1;
   // What a person has accepted is no wandering.
   if (fast) c->drift_from = c->day_from = c->level_mean;
@@ -132,24 +133,25 @@ static void learn(Condition *c, const Row *row, int n, int fast) {
     c->drift_from = c->level_mean;
     if (n + 1 > DRIFT_READINGS) c->drift = (float)(c->drift + 0.25 * (moved * moved - c->drift));
   }
-  c->wanders = wanders(c, row);
+  // What an event does to the level says nothing of it: a series that wandered goes on doing so.
+  if (!c->open) c->wanders = wanders(c, row);
 }
 
 // How far the fast level is from the normal.
 static double away(const Condition *c) { return (double)c->level - c->level_mean; }
 
 // Whether the latest readings are not what they are at this hour, of a series that goes up and down with the day: a shift by less than that is within its range for hours.
-static int is_off_hour(const Condition *c, double scale) {
+static int is_off_hour(const Condition *c, double unit) {
   const double off = size_of(c->hour_off);
   if (c->untold || c->day_drift == 0 || HOURLY * (double)c->hour_variance > c->level_variance) return 0;
-  return off > OFF_SIGMAS * (root(c->hour_variance) + LEVEL_FLOOR * scale) && off > NEAR_HOUR * size_of(c->reached);
+  return off > OFF_SIGMAS * (root(c->hour_variance) + LEVEL_FLOOR * unit) && off > NEAR_HOUR * size_of(c->reached);
 }
 
 // Whether the fast level or the fast roughness is off the normal.
-static int is_off(const Condition *c, double scale) {
-  const int level = size_of(level_off(c, scale)) > OFF_SIGMAS && size_of(away(c)) > NEAR * size_of(c->reached);
-  const double rough = roughness_off(c, scale);
-  return level || is_off_hour(c, scale) || rough < -OFF_SIGMAS || (rough > OFF_SIGMAS && c->smooth < SMOOTH_READINGS);
+static int is_off(const Condition *c, double unit) {
+  const int level = size_of(level_off(c, unit)) > OFF_SIGMAS && size_of(away(c)) > NEAR * size_of(c->reached);
+  const double rough = roughness_off(c, unit);
+  return level || is_off_hour(c, unit) || rough < -OFF_SIGMAS || (rough > OFF_SIGMAS && c->smooth < SMOOTH_READINGS);
 }
 
 // How many events like the latest are remembered.
@@ -212,8 +214,9 @@ static void follow(Condition *c, const Row *row, int open) {
     return;
   }
   if (size_of(away(c)) > size_of(c->reached)) c->reached = (float)away(c);
-  const double most = usual_roughness(c, row->scale) + OFF_SIGMAS * (root(c->rough_variance) + ROUGH_FLOOR);
-  c->smooth = log_of_square(row->square, row->scale) < most ? c->smooth + 1 : 0;
+  // No more than what is usual, or than a network errs that was good at what never moved: it is not learned in an event that this was none of.
+  const double most = usual_roughness(c, row->unit) + OFF_SIGMAS * (root(c->rough_variance) + ROUGH_FLOOR), error = SMOOTH * row->unit;
+  c->smooth = row->square < error * error || log_of_square(row->square, row->unit) < most ? c->smooth + 1 : 0;
   c->recurs = !(row->given & LIMIT) && recurs(c, row);
 }
 
@@ -248,12 +251,12 @@ static int go_on(const Params *p, Condition *c, const Row *row, int n, int off, 
 static int condition_step(const Params *p, Condition *c, const Row *row, int still) {
   const int open = c->open == 1, n = c->readings;
   if (n == 0) c->level = c->level_mean = c->drift_from = (float)row->v;
-  take(c, row->v, row->scale, row->square, n);
+  take(c, row->v, row->unit, row->square, n);
   take_hour(c, row);
   look_at_day(c, row);
   follow(c, row, open);
   const int stays = open && c->times >= TIMES && c->since > most_readings(c, row) && is_there(c);
-  const int off = open && n >= KNOWN_READINGS && (stays || is_off(c, row->scale));
+  const int off = open && n >= KNOWN_READINGS && (stays || is_off(c, row->unit));
   c->lasting = off ? c->lasting + 1 : 0;
   const int relearning = c->relearn > 0;
   if (relearning) c->relearn--;

@@ -25,6 +25,27 @@ static Nearest nearest_to(const Box *box, const Interval *all, int skip, double 
   return nearest;
 }
 
+// Whether v is above, or below, all that is known: the running range shrinks past what is still there.
+static int is_extreme(const Box *box, const Interval *all, double v) {
+  int above = 0, below = 0;
+  for (int k = 0; k < box->n; k++) {
+    above += v > all[k].high;
+    below += v < all[k].low;
+  }
+  return above == box->n || below == box->n;
+}
+
+// From the lowest to the highest of what is known, and not doubted (0 where there is nothing).
+static double known_range(const Box *box, const Interval *all) {
+  double low = __builtin_inf(), high = -__builtin_inf();
+  for (int k = 0; k < box->n; k++) {
+    if (box->doubtful >> k & 1) continue;
+    if (all[k].low < low) low = all[k].low;
+    if (all[k].high > high) high = all[k].high;
+  }
+  return high > low ? high - low : 0;
+}
+
 static double in_ranges(const Box *box, double distance) {
   const double seen = (double)box->high - (double)box->low;
   return seen > 0 && distance < NOVELTY_LIMIT * seen ? distance / seen : NOVELTY_LIMIT;

@@ -14,7 +14,7 @@
 // How far noise alone carries a value of this channel, in its unit.
 static double noise(const Params *p, const Row *row, int channel) {
   const double relative = exp_of(2 * row->log_roughness);
-  return channel == E1 ? p->noise_pad_error * relative : p->noise_pad * row->scale * relative;
+  return channel == E1 ? p->noise_pad_error * relative : p->noise_pad * row->unit * relative;
 }
 
 // The same in ranges of the channel, or the least that counts; the mean of 32 errors has no noise of its own.
@@ -55,7 +55,7 @@ static void judge_value(const Params *p, Record *r, Row *row, const Expected *ex
   Interval *all = intervals_of(p, r, X);
   const double v = row->v;
   const int t = row->t, K = p->intervals, learns = row->given & LEARNING;
-  const int said = (v > 0.5 * ((double)box->low + (double)box->high) ? ABOVE : 0) | (v < box->low || v > box->high ? EXTREME : 0);
+  const int above = v > 0.5 * ((double)box->low + (double)box->high) ? ABOVE : 0;
   const double d = novelty(box, all, v, t, p->rare_pad);
   if (t < p->count_from) {
     // The first readings span the range: all of them are novel and none tells anything.
@@ -80,7 +80,8 @@ static void judge_value(const Params *p, Record *r, Row *row, const Expected *ex
   if (beyond > decayed) box->peak = (float)beyond;
   double odds = SILENT;
   if (beyond > 0 && beyond > 1.5 * peak) {
-    odds = report(p, r, row, X, novelty_size(beyond, expected), context(level_off(&r->condition, row->scale)), said, expected);
+    const int said = above | (is_extreme(box, all, v) ? EXTREME : 0);
+    odds = report(p, r, row, X, novelty_size(beyond, expected), context(level_off(&r->condition, row->unit)), said, expected);
   }
   if (!learns) {
     if (like.at >= 0) all[like.at].used = t;
@@ -103,9 +104,9 @@ static void judge_forecasts(const Params *p, Record *r, Row *row, const Expected
   const double v = row->v;
   const int t = row->t, mute = r->mute;
   if (mute < HORIZON) {
-    const double e1 = error_of(v - (row->location - r->anchor), row->spread, row->scale);
+    const double e1 = error_of(v - (row->location - r->anchor), row->spread, row->unit);
     // In the unit of the series: its scale follows what it shows, what is rough for it does not.
-    const double error = within(e1 * row->scale, -VALUE_LIMIT, VALUE_LIMIT);
+    const double error = within(e1 * row->unit, -VALUE_LIMIT, VALUE_LIMIT);
     row->square = error * error;
     if (p->box[E1]) judge_error(p, r, row, E1, e1, 0, expected);
   }
@@ -115,8 +116,8 @@ static void judge_forecasts(const Params *p, Record *r, Row *row, const Expected
   const double miss = (r->horizon_sum + v - past->value) / HORIZON - past->forecast;
   if (miss != miss) return;
   // Where the reading itself is where it always is, the mean of the latest 32 is the echo of what was.
-  const double away = (v - (row->mean - r->anchor)) / row->scale;
-  judge_error(p, r, row, E32, error_of(miss, row->spread_32, row->scale), context(away), expected);
+  const double away = (v - (row->mean - r->anchor)) / row->unit;
+  judge_error(p, r, row, E32, error_of(miss, row->spread_32, row->unit), context(away), expected);
 }
 
 #define MEMORY_MS 3000000.0  // a bin of the day forgets in about this time: ten readings at one in five minutes
@@ -196,7 +197,7 @@ static void judge_level(const Params *p, Record *r, Row *row, const Expected *ex
 // The roughness as of the reading before, against the normal: readings that jump as never, or that hardly move.
 static void judge_roughness(const Params *p, Record *r, Row *row, const Expected *expected) {
   if ((p->on >> ROUGH & 1) == 0 || r->condition.readings < KNOWN_READINGS) return;
-  const double far = roughness_off(&r->condition, row->scale);
+  const double far = roughness_off(&r->condition, row->unit);
   judge_excess(p, r, row, ROUGH, size_of(far) / p->rough_off, FORGOTTEN, far > 0 ? ABOVE : 0, expected);
 }
 
@@ -263,6 +264,16 @@ static void forget(const Params *p, Record *r) {
   r->condition.untold = untold;
 }
 
+#define LEAST_SCALE 0.01  // ranges: after a dry month the scale of a rain gauge is nothing, and all that it shows would be far off
+
+static double unit_of(const Box *box, const Interval *all, double scale) {
+  const double range = (double)box->high - (double)box->low;
+  if (scale >= LEAST_SCALE * range) return scale;
+  // A glitch makes the running range wide.
+  const double known = known_range(box, all), least = LEAST_SCALE * (known < range ? known : range);
+  return scale > least ? scale : least;
+}
+
 // Everything up to what is judged elsewhere (the season). arena: [slots][stride] floats.
 __attribute__((export_name("look")))
 void look(const Params *p, float *arena, Row *rows, int n) {
@@ -272,6 +283,7 @@ void look(const Params *p, float *arena, Row *rows, int n) {
     const int t = row->t = r->t;
     if (t == 0) r->anchor = row->u;
     row->v = within(row->u - r->anchor, -VALUE_LIMIT, VALUE_LIMIT);
+    row->unit = p->box[X] ? unit_of(&r->box[X], intervals_of(p, r, X), row->scale) : row->scale;
     row->odds = SILENT;
     row->support = row->square = row->hour_off = 0;
     row->channel = X;

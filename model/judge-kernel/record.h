@@ -103,6 +103,7 @@ typedef struct {
   double location, spread, location_32, spread_32;  // of the forecasts made before it
   double odds, support, v, square;
   double rate_sum, hour_off;
+  double unit;  // the scale, but no less than a share of the range: what is found is measured in it
   int slot;
   int given;    // bits below
   int channel;  // the loudest
