@@ -21,7 +21,9 @@ static double log_of_square(double square, double unit) { return ln(square + lea
 
 // Of what is less than can be told there is nothing to be less than.
 static double usual_roughness(const Condition *c, double unit) {
-  const double least = ln(least_square(unit));
+  const double square = least_square(unit);
+  if (c->rough_mean > above_ln(square)) return c->rough_mean;
+  const double least = ln(square);
   return c->rough_mean > least ? c->rough_mean : least;
 }
 

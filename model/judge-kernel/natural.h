@@ -52,6 +52,9 @@ static double exp_of(double x) {
   return y * from_bits((u64)(0x3ff + k + 1000) << 52) * 9.33263618503218878990e-302;
 }
 
+// More than ln x, by its exponent alone.
+static inline double above_ln(double x) { return ((int)(bits_of(x) >> 52) - 1022) * 0.693147180559945309417; }
+
 // x = 2^k (1 + f), sqrt(1/2) < 1 + f < sqrt(2); ln(1 + f) = f - s (f - R), s = f / (2 + f), R a polynomial of s^2.
 static double ln(double x) {
   int k = 0;
