@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { shippedFile } from '../core/paths.js';
 import { seededRandom } from '../core/random.js';
 import { Bench, noise, START_MS } from '../test/fed-device.js';
+import { openBackend } from './backends/index.js';
+import { readServingWeights } from './serving.js';
 
 describe('what is no anomaly', () => {
   it('a gap and a return', () => {
@@ -213,5 +216,49 @@ describe('what is no anomaly', () => {
       return bench.scores.filter((score) => score > 1).length;
     }).sort((a, b) => a - b);
     expect(alarms[7]).toBeLessThanOrEqual(2);
+  });
+});
+
+describe('an event is over soon after what it is about', () => {
+  const withNetwork = async (): Promise<Bench> => new Bench({}, await openBackend('wasm', await readServingWeights(shippedFile('model/weights/default.safetensors'))));
+
+  /** Readings from `end` on that are in an event. */
+  const after = (bench: Bench, end: number): number => bench.inEvent.slice(end).filter(Boolean).length;
+
+  it('in a series that never moved: what is left of it in the network is no roughness', async () => {
+    for (const course of [(): number => 7, (t: number): number => 0.01 * t]) {
+      const bench = await withNetwork();
+      for (let t = 0; t < 3600; t++) bench.feed({ value: course(t) + (t === 3000 ? 60 : 0) });
+      expect(bench.scores[3000]).toBeGreaterThan(1);
+      expect(after(bench, 3001)).toBeLessThan(60);
+    }
+  });
+
+  it('in a rain gauge after a dry month', async () => {
+    const bench = await withNetwork();
+    const random = seededRandom(3);
+    const rain = (readings: number): void => {
+      for (let k = 0; k < readings; k++) bench.feed({ rain: random() < 0.3 ? 0 : Math.round(-2 * Math.log(random())) / 5 }, 'gauge', 60_000);
+    };
+    const dry = (readings: number): void => {
+      for (let k = 0; k < readings; k++) bench.feed({ rain: 0 }, 'gauge', 60_000);
+    };
+    dry(3000);
+    rain(120);
+    dry(30_000);
+    rain(200);
+    const end = bench.inEvent.length;
+    dry(3000);
+    expect(bench.inEvent.slice(end - 200, end).some(Boolean)).toBe(true);
+    expect(after(bench, end)).toBeLessThan(300);
+  });
+
+  it('in a memory that fills for days and is emptied: a series that wandered goes on wandering', async () => {
+    const bench = await withNetwork();
+    const draw = noise(5);
+    let used = 0;
+    for (let t = 0; t < 26_000; t++) bench.feed({ memory: 30 + 0.0025 * (t % 18_000) + (used = 0.9 * used + 0.44 * draw()) }, 'server', 60_000);
+    expect(bench.scores.slice(18_000, 18_010).some((score) => score > 1)).toBe(true);
+    expect(after(bench, 18_000)).toBeLessThan(500);
   });
 });

@@ -43,11 +43,11 @@ const CALIBRATION_WORDS = 5;
 /** Where things stand in a row (judge-kernel/record.h, Row), in float64 words. */
 export const ROW = {
   timestampMs: 0, raw: 1, logRatio: 2, logRoughness: 3, u: 4, periodMs: 5, mean: 6, scale: 7, location: 8, spread: 9, location32: 10, spread32: 11,
-  odds: 12, support: 13, v: 14, square: 15, rateSum: 16, hourOff: 17, unit: 18,
+  odds: 12, support: 13, v: 14, square: 15, rateSum: 16, hourOff: 17, unit: 18, negligible: 19,
 } as const;
-export const ROW_WORDS = 23;
+export const ROW_WORDS = 24;
 /** The same in int32 words. */
-export const ROW_INT = { slot: 38, given: 39, channel: 40, said: 41, unseen: 42, run: 43, t: 44 } as const;
+export const ROW_INT = { slot: 40, given: 41, channel: 42, said: 43, unseen: 44, run: 45, t: 46 } as const;
 export const ROW_INTS = 2 * ROW_WORDS;
 
 /** Bits of `given`. */

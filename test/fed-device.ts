@@ -2,6 +2,7 @@ import { Batch, FLAG, type Control } from '../core/batch.js';
 import type { AnomalyEvent, HealthVerdict } from '../core/event.js';
 import { Fleet } from '../core/fleet.js';
 import { gaussian, seededRandom } from '../core/random.js';
+import type { Backend } from '../model/backends/index.js';
 import { StreamDetector, type DetectorOptions } from '../model/detector.js';
 
 export const PERIOD_MS = 600_000;
@@ -19,8 +20,9 @@ export class Bench {
   nowMs = START_MS;
   readonly #batch = new Batch(64);
 
-  constructor(options: DetectorOptions = {}) {
-    this.detector = new StreamDetector(this.fleet, null, options);
+  /** @param backend of the network; the forecast is the last value where left out */
+  constructor(options: DetectorOptions = {}, backend: Backend | null = null) {
+    this.detector = new StreamDetector(this.fleet, backend, options);
   }
 
   feed(values: Record<string, number>, device = 'pump', stepMs = PERIOD_MS): void {

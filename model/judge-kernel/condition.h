@@ -38,7 +38,6 @@ static double roughness_off(const Condition *c, double unit) {
 #define SLOWEST (1.0 / 1000)
 #define OFF_SIGMAS 3.5
 #define NEAR (1.0 / 16)  // share of the way that the level went: what is left of it is no deviation, however many of those of a series that never moved before
-#define SMOOTH 0.03  // scales: so small an error is no rough one
 #define SMOOTH_READINGS 24  // readings in a row with usual errors are no rough ones, however rough those before them were
 #define CALM_READINGS 6
 #define YOUNG_READINGS 300  // a normal known from fewer is given up for what has lasted three times as long
@@ -217,8 +216,8 @@ static void follow(Condition *c, const Row *row, int open) {
   }
   if (size_of(away(c)) > size_of(c->reached)) c->reached = (float)away(c);
   // No more than what is usual, or than a network errs that was good at what never moved: it is not learned in an event that this was none of.
-  const double most = usual_roughness(c, row->unit) + OFF_SIGMAS * (root(c->rough_variance) + ROUGH_FLOOR), error = SMOOTH * row->unit;
-  c->smooth = row->square < error * error || log_of_square(row->square, row->unit) < most ? c->smooth + 1 : 0;
+  const double most = usual_roughness(c, row->unit) + OFF_SIGMAS * (root(c->rough_variance) + ROUGH_FLOOR);
+  c->smooth = row->square < row->negligible * row->negligible || log_of_square(row->square, row->unit) < most ? c->smooth + 1 : 0;
   c->recurs = !(row->given & LIMIT) && recurs(c, row);
 }
 

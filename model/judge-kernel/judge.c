@@ -264,14 +264,20 @@ static void forget(const Params *p, Record *r) {
   r->condition.untold = untold;
 }
 
-#define LEAST_SCALE 0.01  // ranges: after a dry month the scale of a rain gauge is nothing, and all that it shows would be far off
+#define LEAST_SCALE 0.01       // ranges: after a dry month the scale of a rain gauge is nothing, and all that it shows would be far off
+#define NEGLIGIBLE 0.03        // units
+#define NEGLIGIBLE_RANGE 1e-4  // ranges, also of what was there once only: what is left in a network of a spike like none
 
-static double unit_of(const Box *box, const Interval *all, double scale) {
+static void measure_in(const Box *box, const Interval *all, Row *row) {
   const double range = (double)box->high - (double)box->low;
-  if (scale >= LEAST_SCALE * range) return scale;
-  // A glitch makes the running range wide.
-  const double known = known_range(box, all), least = LEAST_SCALE * (known < range ? known : range);
-  return scale > least ? scale : least;
+  row->unit = row->scale;
+  if (row->scale < LEAST_SCALE * range) {
+    // A glitch makes the running range wide.
+    const double known = known_range(box, all), least = LEAST_SCALE * (known < range ? known : range);
+    if (row->unit < least) row->unit = least;
+  }
+  const double error = NEGLIGIBLE * row->unit, least_error = NEGLIGIBLE_RANGE * range;
+  row->negligible = error > least_error ? error : least_error;
 }
 
 // Everything up to what is judged elsewhere (the season). arena: [slots][stride] floats.
@@ -283,7 +289,7 @@ void look(const Params *p, float *arena, Row *rows, int n) {
     const int t = row->t = r->t;
     if (t == 0) r->anchor = row->u;
     row->v = within(row->u - r->anchor, -VALUE_LIMIT, VALUE_LIMIT);
-    row->unit = p->box[X] ? unit_of(&r->box[X], intervals_of(p, r, X), row->scale) : row->scale;
+    measure_in(&r->box[X], intervals_of(p, r, X), row);
     row->odds = SILENT;
     row->support = row->square = row->hour_off = 0;
     row->channel = X;

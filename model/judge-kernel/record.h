@@ -104,6 +104,7 @@ typedef struct {
   double odds, support, v, square;
   double rate_sum, hour_off;
   double unit;  // the scale, but no less than a share of the range: what is found is measured in it
+  double negligible;  // an error that is none to speak of
   int slot;
   int given;    // bits below
   int channel;  // the loudest
