@@ -49,7 +49,7 @@ const GROWTH = 1.5;
 const APART = 0.4;
 const HABIT_SHARE = 1 / 3;
 const HABIT_SWEEPS = 1000;
-const HABIT_DECAY = 1 / 10_000;
+const HABIT_DECAY = 1 / 40_000;
 const HABIT_MARGIN = 1.1;
 
 /**
