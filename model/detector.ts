@@ -301,7 +301,8 @@ export class StreamDetector implements Detector {
     const device = this.fleet.deviceOfSlot(slot);
     if (!device || normaliser.isCounter(slot)) return false;
     const metric = this.fleet.metricOfSlot(slot);
-    const impossible = far && isSentinel(value) && this.judge.readings(slot) > this.tuning.warmUp;
+    // Nothing is what many a series comes to now and then: what is switched off draws none.
+    const impossible = far && isSentinel(value) && this.judge.readings(slot) > this.tuning.warmUp && !(value === 0 && this.judge.knows(slot, 0));
     if (impossible) this.#health.begin(device, metric, 'impossible', batch.timestampMs[row], impossibleReason(metric, value, mean - 0.5 * reach, mean + 0.5 * reach));
     else if (known) this.#health.end(device.id, metric, 'impossible', batch.timestampMs[row]);
     return impossible;

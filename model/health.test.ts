@@ -39,6 +39,21 @@ describe('health', () => {
     expect(bench.scores.slice(-50).every((score) => score <= 1)).toBe(true);
   });
 
+  it('takes 0 for a measurement where it was one before: a charger that is switched off', () => {
+    const bench = new Bench();
+    const draw = noise(9);
+    const feed = (readings: number, power: () => number): void => {
+      for (let k = 0; k < readings; k++) bench.feed({ power: power() });
+    };
+    feed(50, () => 0);
+    feed(2000, () => 7.2 + 0.05 * draw());
+    feed(20, () => 0);
+    expect(bench.verdicts.size).toBe(0);
+    feed(2000, () => 7.2 + 0.05 * draw());
+    feed(1, () => -127);
+    expect([...bench.verdicts.values()]).toMatchObject([{ kind: 'impossible' }]);
+  });
+
   it('takes such a value for a measurement where it is near what is measured', () => {
     const bench = new Bench();
     calm(bench, 300, noise(9), 1);

@@ -96,6 +96,11 @@ export class Judge {
     this.records.conclude(n);
   }
 
+  /** Whether a series was at a value before, as far as is remembered. */
+  knows(slot: number, value: number): boolean {
+    return this.records.knows(slot, value - this.records.anchor(slot));
+  }
+
   odds(row: number): number {
     return this.records.rows[row * ROW_WORDS + ROW.odds];
   }

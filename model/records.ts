@@ -19,6 +19,8 @@ const BOX_WORDS = 9;
 // Words of a box; that of x is the first.
 const LOW = 0;
 const HIGH = 1;
+const INTERVALS = 3; // int: how many there are
+const DOUBTFUL = 4; // int: a bit an interval
 /** Readings for which the normal of a series is learned fast, after it was accepted or given up. */
 export const RELEARN_READINGS = 120;
 /** Where the condition of the series begins (condition.ts). */
@@ -98,6 +100,8 @@ export class Records implements StatePart {
   readonly #rowsAt: number;
   readonly arena: number;
   readonly #horizon: number;
+  /** Where the intervals of x begin in a slot's words; 0 where x is off. */
+  readonly #intervals: number;
   #wide = new Float64Array(0);
   #capacity = 0;
 
@@ -110,6 +114,7 @@ export class Records implements StatePart {
     this.calendar = on('clock') ? take(CALENDAR_WORDS) : 0;
     const horizon = (this.#horizon = on('e32') || on('peak') || on('step') ? take(2 * HORIZON) : 0);
     const boxes = (['x', 'e1', 'e32', 'tod'] as const).map((channel) => (on(channel) ? take(intervals * INTERVAL_WORDS) : 0));
+    this.#intervals = boxes[0];
     this.words = Math.ceil(words / LINE_WORDS) * LINE_WORDS;
     this.bytesPerSlot = 4 * this.words;
     const { memory, kernel, heapBase } = openKernel<KernelExports>(KERNEL_WASM_BASE64, 1);
@@ -160,6 +165,20 @@ export class Records implements StatePart {
   range(slot: number): number {
     const x = this.at(slot) + FRONT_WORDS;
     return this.floats[x + HIGH] - this.floats[x + LOW];
+  }
+
+  /** Whether a value, less the series' anchor, was there before and is not doubted. */
+  knows(slot: number, value: number): boolean {
+    if (this.#intervals === 0) return false;
+    const at = this.at(slot);
+    const v = Math.fround(value);
+    const { floats, ints } = this;
+    for (let k = 0; k < ints[at + FRONT_WORDS + INTERVALS]; k++) {
+      const interval = at + this.#intervals + INTERVAL_WORDS * k;
+      const doubted = (ints[at + FRONT_WORDS + DOUBTFUL] >>> k) & 1;
+      if (doubted === 0 && v >= floats[interval + LOW] && v <= floats[interval + HIGH]) return true;
+    }
+    return false;
   }
 
   /** The level that is normal for a series, less its anchor: what it was before an event that is open. */
