@@ -256,7 +256,7 @@ static int condition_step(const Params *p, Condition *c, const Row *row, int sti
   take_hour(c, row);
   look_at_day(c, row);
   follow(c, row, open);
-  const int stays = open && c->times >= TIMES && c->since > most_readings(c, row) && is_there(c);
+  const int stays = open && !c->wanders && c->times >= TIMES && c->since > most_readings(c, row) && is_there(c);
   const int off = open && n >= KNOWN_READINGS && (stays || is_off(c, row->unit));
   c->lasting = off ? c->lasting + 1 : 0;
   const int relearning = c->relearn > 0;
