@@ -20,7 +20,7 @@ interface Example {
   value(t: number, random: Random, last: number): number;
 }
 
-const wave = (t: number, random: Random): number => 20 + 3 * Math.sin((2 * Math.PI * t) / 96) + 0.4 * gaussian(random);
+const wave = (t: number, random: Random): number => 20 + 3 * Math.sin((2 * Math.PI * t) / 144) + 0.4 * gaussian(random);
 const on = (t: number, from: number, to: number): boolean => t >= LEARN + from && t < LEARN + to;
 
 const EXAMPLES: Example[] = [
