@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../core/random.js';
 import { Bench, noise } from '../test/fed-device.js';
-import { CHANNELS, type Channel } from './tuning.js';
+import { CHANNELS, type Channel, type Tuning } from './tuning.js';
 
 /** Highest score of the readings from `from` on, less those before `to`. */
 function highest(bench: Bench, from: number, to = bench.scores.length): number {
@@ -22,6 +22,29 @@ describe('the level of the latest readings', () => {
     expect(highest(bench, fault)).toBeGreaterThan(1);
     expect(bench.open[0]).toMatchObject({ kind: 'shift' });
     expect(bench.open[0].reason).toMatch(/^the level of the last 32 readings is unusually high/);
+  });
+});
+
+describe('the value of a reading', () => {
+  it('is the lowest only where none was lower, however long what was there has not been told', () => {
+    const bench = new Bench({ channels: ['x'] });
+    for (let t = 0; t < 12_000; t++) bench.feed({ power: t % 500 === 0 ? 10 : 0 });
+    bench.feed({ power: 2 });
+    expect(highest(bench, 12_000)).toBeGreaterThan(1);
+    expect(bench.open[0].reason).toMatch(/a value like none/);
+  });
+
+  it('is no news where it is less beyond what was seen than the least that counts; nor is an error', () => {
+    for (const [channel, least] of [['x', 'leastValue'], ['e1', 'leastError']] as const) {
+      const spike = (tuning: Partial<Tuning>): number => {
+        const bench = new Bench({ channels: [channel], tuning });
+        const draw = noise(32);
+        for (let t = 0; t < 1500; t++) bench.feed({ temperature: 20 + draw() + (t === 1400 ? 40 : 0) });
+        return highest(bench, 1400);
+      };
+      expect(spike({}), channel).toBeGreaterThan(1);
+      expect(spike({ [least]: 100 }), channel).toBeLessThan(1);
+    }
   });
 });
 

@@ -117,11 +117,12 @@ function learnDirection(s: Float64Array, at: number, value: number): void {
   s[at + VARIANCE] = s[at + FAST_ROUGHNESS] = s[at + SLOW_ROUGHNESS] = s[at + CLIPPED_RUN] = 0;
 }
 
-/** The working value: the reading itself, or a counter's increment a period. A counter that was reset tells nothing: the mean of its latest. */
+/** The working value: the reading itself, or a counter's increment a period. A counter that was reset tells nothing: the mean of its latest, within the clip of the mean. */
 function workingValue(s: Float64Array, at: number, value: number, ratio: number): number {
   if (s[at + COUNTER] === 0) return value;
   const rise = value - s[at + LAST_VALUE];
-  if (rise < 0) return s[at + COUNT] === 0 ? 0 : s[at + FAST_MEAN];
+  const mean = s[at + MEAN];
+  if (rise < 0) return s[at + COUNT] === 0 ? 0 : mean + clip(s[at + FAST_MEAN] - mean, CLIP_SIGMAS * scaleAt(s, at));
   return ratio > GAP_RATIO ? rise / ratio : rise;
 }
 

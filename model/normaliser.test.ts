@@ -63,6 +63,13 @@ describe('Normaliser', () => {
     expect(Math.abs(rows[301][0])).toBeLessThan(2);
   });
 
+  it('takes the reset of a counter for no more than its level, also where it jumped just before', () => {
+    const increments = [...new Array<number>(400).fill(5), 5000, 5, 5];
+    let total = 0;
+    const { normaliser } = run([...noise(400).map((x) => (total += Math.max(0, 5 + x))), ...increments.map((d) => (total += d)), 0]);
+    expect(normaliser.working(0)).toBeLessThan(25);
+  });
+
   it('does not take noise or a slow rise with noise for a counter', () => {
     expect(run(noise(500)).normaliser.isCounter(0)).toBe(false);
     expect(run(noise(500).map((x, t) => 100 + 0.3 * t + x)).normaliser.isCounter(0)).toBe(false);

@@ -72,7 +72,7 @@ export class Normaliser implements StatePart {
     return this.pages[slot >>> PAGE_BITS][(slot & PAGE_MASK) * FLOATS + COUNTER] === 1;
   }
 
-  /** The last working value u: the reading, or the increment of a counter (its mean right after a counter reset). */
+  /** The last working value u: the reading, or the increment of a counter (the mean of its latest right after a counter reset). */
   working(slot: number): number {
     return this.pages[slot >>> PAGE_BITS][(slot & PAGE_MASK) * FLOATS + LAST_WORKING];
   }

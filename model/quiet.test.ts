@@ -5,6 +5,10 @@ import { Bench, noise, START_MS } from '../test/fed-device.js';
 import { openBackend } from './backends/index.js';
 import { readServingWeights } from './serving.js';
 
+async function withNetwork(): Promise<Bench> {
+  return new Bench({}, await openBackend('wasm', await readServingWeights(shippedFile('model/weights/default.safetensors'))));
+}
+
 describe('what is no anomaly', () => {
   it('a gap and a return', () => {
     let alarms = 0;
@@ -135,6 +139,12 @@ describe('what is no anomaly', () => {
     expect(bench.scores.slice(3 * 144).filter((score) => score > 1).length).toBe(0);
   });
 
+  it('a square wave without noise, after a day', async () => {
+    const bench = await withNetwork();
+    for (let t = 0; t < 20 * 288; t++) bench.feed({ power: t % 288 < 108 || t % 288 >= 216 ? 20 : 80 }, 'pump', 300_000);
+    expect(bench.scores.slice(288).filter((score) => score > 1).length).toBe(0);
+  });
+
   it('what stands still as long as it always does, to the last bit of how that is kept', () => {
     const bench = new Bench();
     // Seven hours of 1 in turn with four of 0, and now and then eight.
@@ -220,8 +230,6 @@ describe('what is no anomaly', () => {
 });
 
 describe('an event is over soon after what it is about', () => {
-  const withNetwork = async (): Promise<Bench> => new Bench({}, await openBackend('wasm', await readServingWeights(shippedFile('model/weights/default.safetensors'))));
-
   /** Readings from `end` on that are in an event. */
   const after = (bench: Bench, end: number): number => bench.inEvent.slice(end).filter(Boolean).length;
 
@@ -232,6 +240,20 @@ describe('an event is over soon after what it is about', () => {
       expect(bench.scores[3000]).toBeGreaterThan(1);
       expect(after(bench, 3001)).toBeLessThan(60);
     }
+  });
+
+  it('in a series at rest, however long it was: what it is measured in does not shrink meanwhile', () => {
+    const bench = new Bench();
+    const feed = (count: number, value: (t: number) => number): void => {
+      for (let t = 0; t < count; t++) bench.feed({ value: value(t) });
+    };
+    feed(2000, (t) => (t % 100 < 3 ? 1 : 0));
+    feed(10_000, () => 0);
+    feed(8000, () => 0.5);
+    const end = bench.inEvent.length;
+    feed(2000, () => 0);
+    expect(bench.inEvent[end - 1]).toBe(true);
+    expect(after(bench, end)).toBeLessThan(60);
   });
 
   it('in a rain gauge after a dry month', async () => {

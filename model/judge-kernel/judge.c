@@ -56,7 +56,10 @@ static void judge_value(const Params *p, Record *r, Row *row, const Expected *ex
   const double v = row->v;
   const int t = row->t, K = p->intervals, learns = row->given & LEARNING;
   const int above = v > 0.5 * ((double)box->low + (double)box->high) ? ABOVE : 0;
+  const float low = box->low, high = box->high;
   const double d = novelty(box, all, v, t, p->rare_pad);
+  // What an event is measured in does not shrink while it is open.
+  if (!learns && t > 0) box->low = low, box->high = high;
   if (t < p->count_from) {
     // The first readings span the range: all of them are novel and none tells anything.
     if (d != 0) take_in(box, all, K, v, p->theta_x, t);
@@ -144,18 +147,22 @@ static void judge_hour(const Params *p, Record *r, Row *row, const Expected *exp
 #define LN_SHORT_RUN 1.79175946922805496
 #define LN_LN_SHORT_RUN 1.08  // ln(1 + ln(1 + SHORT_RUN))
 
+// One long run does not become normal; several, each a little longer than was normal, do; and so does that from the first reading on.
+static void end_run(Record *r, int t) {
+  if (r->run == 0) return;
+  const double length = ln(1.0 + r->run), record = r->record, most = (record > LN_SHORT_RUN ? record : LN_SHORT_RUN) + 0.5;
+  if (length > record) r->record = (float)(length < most || r->run + 1 == t ? length : most);
+  r->run = 0;
+}
+
 // How long the series stands still, against its own record.
 static void judge_run(const Params *p, Record *r, Row *row, const Expected *expected) {
-  const int equal = row->raw == r->last, t = row->t, ran = r->run;
-  const int run = row->run = r->run = equal ? ran + 1 : 0;
+  const int equal = row->raw == r->last, t = row->t;
+  if (equal) r->run++;
+  else end_run(r, t);
+  const int run = row->run = r->run;
   // A run that goes on counts no more, or a stuck sensor would teach that it repeats itself.
   if (run < SHORT_RUN) r->repeats = (float)(r->repeats + (t < 1000 ? 1.0 / (t + 1) : 0.001) * (equal - (double)r->repeats));
-  if (!equal) {
-    // One long run does not become normal; several, each a little longer than was normal, do; and so does that from the first reading on.
-    const double length = ln(1.0 + ran), record = r->record, most = (record > LN_SHORT_RUN ? record : LN_SHORT_RUN) + 0.5;
-    if (length > record) r->record = (float)(length < most || ran + 1 == t ? length : most);
-    return;
-  }
   if (run < SHORT_RUN) return;
   // As the record is kept: a run as long as the longest is no longer by what a float32 loses.
   const double beyond = (double)(float)ln(1.0 + run) - r->record;
@@ -253,9 +260,10 @@ static inline Expected expected_at(const Params *p, int t, double sum) {
 }
 
 // The statistics of the series start anew: it is a counter, or is none. What was normal is none of the new values, so an event that is open ends (it has outgrown it).
-static void forget(const Params *p, Record *r) {
-  const int open = r->condition.open, untold = r->condition.untold, run = r->run;
+static void forget(const Params *p, Record *r, const Row *row) {
   // Standing still is of the readings themselves.
+  if (row->raw != r->last) end_run(r, r->t);
+  const int open = r->condition.open, untold = r->condition.untold, run = r->run;
   const float record = r->record;
   for (int i = 0; i < p->stride; i++) ((int *)r)[i] = 0;
   r->run = run;
@@ -285,7 +293,7 @@ __attribute__((export_name("look")))
 void look(const Params *p, float *arena, Row *rows, int n) {
   for (Row *row = rows; row < rows + n; row++) {
     Record *r = record_of(p, arena, row->slot);
-    if (row->given & FRESH) forget(p, r);
+    if (row->given & FRESH) forget(p, r, row);
     const int t = row->t = r->t;
     if (t == 0) r->anchor = row->u;
     row->v = within(row->u - r->anchor, -VALUE_LIMIT, VALUE_LIMIT);

@@ -70,7 +70,7 @@ static inline void learn_direction(Series *s, double value) {
 static inline double working_value(const Series *s, double value, double ratio) {
   if (s->counter == 0) return value;
   const double rise = value - s->last_value;
-  if (rise < 0) return s->count == 0 ? 0 : s->fast_mean;
+  if (rise < 0) return s->count == 0 ? 0 : s->mean + clip64(s->fast_mean - s->mean, CLIP_SIGMAS * scale_of(s));
   return ratio > GAP_RATIO ? rise / ratio : rise;
 }
 
