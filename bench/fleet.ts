@@ -7,10 +7,11 @@ import { evaluateCleanDevices, evaluateDevices } from './fleet/devices.js';
 import { evaluateFleet, fleetOf } from './fleet/evaluate.js';
 import type { FleetReport } from './fleet/evaluate.js';
 import { evaluateValve } from './fleet/valve.js';
-import { evaluateWeeks } from './fleet/weeks.js';
+import { SENSORS } from './fleet/sensors.js';
+import { evaluateWeeks, type WeeksReport } from './fleet/weeks.js';
 import { jsonLine } from './table.js';
 
-const PARTS = ['faults', 'clean', 'weeks', 'devices', 'valve'] as const;
+const PARTS = ['faults', 'clean', 'weeks', 'sensors', 'devices', 'valve'] as const;
 const USAGE = `Scores the detector on generated fleets with labelled faults.
   npm run bench:fleet -- [--split development|held_back] [--series N] [--seed N] [--parts LIST] [--detector LIST] [--json]
   --split NAME    development (default), or held_back: other seeds, and families that development does not have
@@ -63,7 +64,13 @@ async function run(names: string[], parts: string[], fleet: FleetOptions, misses
   if (parts.includes('weeks')) {
     const shipped = names[0] === 'gruard' ? SHIPPED : first;
     const reports = [await evaluateWeeks(shipped, { seed }), await evaluateWeeks(shipped, { seed, periodS: 60, weeks: 6 })];
-    show(describeWeeks(reports), flattenWeeks(reports));
+    show(describeWeeks('things', reports), flattenWeeks('weeks', reports));
+  }
+  if (parts.includes('sensors')) {
+    const shipped = names[0] === 'gruard' ? SHIPPED : first;
+    const reports: WeeksReport[] = [];
+    for (const periodS of [60, 300, 900]) reports.push(await evaluateWeeks(shipped, { things: SENSORS, seed, periodS, weeks: 6 }));
+    show(describeWeeks('sensors', reports), flattenWeeks('sensors', reports));
   }
   if (parts.includes('devices')) {
     const report = await evaluateDevices(first, { seed });

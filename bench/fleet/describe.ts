@@ -105,9 +105,9 @@ export function flattenClean(report: CleanReport): Record<string, number> {
   return figures;
 }
 
-export function describeWeeks(reports: WeeksReport[]): string {
+export function describeWeeks(what: string, reports: WeeksReport[]): string {
   return reports.map((report) => [
-    `Weeks of things in order, as shipped: ${report.weeks} weeks, a reading every ${report.periodS} s; events a series and week`,
+    `Weeks of ${what} in order, as shipped: ${report.weeks} weeks, a reading every ${report.periodS} s; events a series and week`,
     table([
       ['', `weeks 1 to ${FIRST_WEEKS}`, 'then', 'share of that time in an event'],
       ...report.byKind.map((one) => [one.kind, one.first, one.later, one.inEvent]), ['mean', report.first, report.later, report.inEvent],
@@ -117,10 +117,10 @@ export function describeWeeks(reports: WeeksReport[]): string {
   ].join('\n\n')).join('\n\n');
 }
 
-export function flattenWeeks(reports: WeeksReport[]): Record<string, number> {
+export function flattenWeeks(part: string, reports: WeeksReport[]): Record<string, number> {
   return Object.fromEntries(reports.flatMap(({ periodS, first, later, inEvent, faults }) => [
-    [`weeks_events_first_at_${periodS}_s`, first], [`weeks_events_later_at_${periodS}_s`, later], [`weeks_in_event_at_${periodS}_s`, inEvent],
-    ...Object.entries(faults).flatMap(([fault, one]) => Object.entries(one).map(([what, share]: [string, number]): [string, number] => [`weeks_${fault}_${what}_at_${periodS}_s`, share])),
+    [`${part}_events_first_at_${periodS}_s`, first], [`${part}_events_later_at_${periodS}_s`, later], [`${part}_in_event_at_${periodS}_s`, inEvent],
+    ...Object.entries(faults).flatMap(([fault, one]) => Object.entries(one).map(([what, share]: [string, number]): [string, number] => [`${part}_${fault}_${what}_at_${periodS}_s`, share])),
   ]));
 }
 

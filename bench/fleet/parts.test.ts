@@ -3,6 +3,7 @@ import type { Batch } from '../../core/batch.js';
 import { DEVICE_METRIC, FLAG } from '../../core/batch.js';
 import type { Detector } from '../../core/detector.js';
 import type { Fleet } from '../../core/fleet.js';
+import { seededRandom } from '../../core/random.js';
 import { baselineDetector } from '../baselines/baseline.js';
 import { ewZscore } from '../baselines/zscore.js';
 import { evaluateClean } from './clean.js';
@@ -10,6 +11,7 @@ import { buildDevices, evaluateDevices } from './devices.js';
 import { evaluateFleet } from './evaluate.js';
 import * as scenarios from './scenarios.js';
 import { CLEAN_ROWS, buildValveRuns, evaluateValve } from './valve.js';
+import { SENSORS } from './sensors.js';
 import { evaluateWeeks } from './weeks.js';
 
 const zscore = (): Detector => baselineDetector(ewZscore);
@@ -117,4 +119,19 @@ test('weeks: a detector that never alarms has no events; one that always does is
   expect(inEvent).toBe(1);
   expect(faults.stays).toEqual({ told: 1, held: 1, over: 0 });
   expect(byKind.length).toBeGreaterThan(10);
+});
+
+test('sensors: each moves, by itself and the same from the same seed', async () => {
+  for (const [kind, make] of Object.entries(SENSORS)) {
+    const draw = (seed: number): number[] => {
+      const read = make(seededRandom(seed), 300);
+      return Array.from({ length: 14 * 288 }, (_, row) => read((24 * (row % 288)) / 288, Math.floor(row / 288) % 7, Math.floor(row / 288)));
+    };
+    const values = draw(1);
+    expect(values.every(Number.isFinite), kind).toBe(true);
+    expect(new Set(values).size, kind).toBeGreaterThan(2);
+    expect(draw(1), kind).toEqual(values);
+    expect(draw(2), kind).not.toEqual(values);
+  }
+  expect(await evaluateWeeks(zscore, { things: SENSORS, series: 1, weeks: 4, periodS: 1800 })).toMatchObject({ first: 0 });
 });

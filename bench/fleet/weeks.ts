@@ -18,9 +18,10 @@ const START_MS = Date.UTC(2024, 0, 1);
 export const FIRST_WEEKS = 3;
 
 /** A reading, drawn in the order of time: hour of the day, day of the week (0 is Monday), day. */
-type Reading = (hour: number, weekday: number, day: number) => number;
+export type Reading = (hour: number, weekday: number, day: number) => number;
+export type Kind = (random: Random, periodS: number) => Reading;
 
-const SERIES: Record<string, (random: Random) => Reading> = {
+const SERIES: Record<string, Kind> = {
   /** Temperature of an office: warm on workdays, set back at night and at weekends. */
   'office, °C': (random) => {
     const weather = autoregression(random, 0.998);
@@ -126,13 +127,13 @@ const SERIES: Record<string, (random: Random) => Reading> = {
   },
 };
 
-function autoregression(random: Random, keep: number): () => number {
+export function autoregression(random: Random, keep: number): () => number {
   let x = 0;
   return () => (x = keep * x + Math.sqrt(1 - keep * keep) * gaussian(random));
 }
 
 /** A number that is drawn anew each day. */
-function daily(draw: () => number): (day: number) => number {
+export function daily(draw: () => number): (day: number) => number {
   let of = -1;
   let drawn = 0;
   return (day) => {
@@ -142,7 +143,7 @@ function daily(draw: () => number): (day: number) => number {
   };
 }
 
-function bell(hour: number, middle: number, width: number): number {
+export function bell(hour: number, middle: number, width: number): number {
   return Math.exp(-((hour - middle) ** 2) / (2 * width * width));
 }
 
@@ -171,6 +172,8 @@ function putFault(values: Float64Array, kind: WeekFault, start: number, rowsADay
 }
 
 export interface WeeksOptions {
+  /** Things that people know (a walk through a week), where left out. */
+  things?: Record<string, Kind>;
   seed?: number;
   /** Series of each kind. */
   series?: number;
@@ -202,19 +205,21 @@ export interface FaultsTold {
 interface WeeksRun {
   timestampMs: Float64Array;
   rowsADay: number;
+  periodS: number;
+  things: Record<string, Kind>;
   kinds: { kind: string; name: string }[];
   make: MakeDetector;
   seed: number;
 }
 
-export async function evaluateWeeks(make: MakeDetector, { seed = 0, series = 3, weeks = 10, periodS = 600 }: WeeksOptions = {}): Promise<WeeksReport> {
+export async function evaluateWeeks(make: MakeDetector, { things = SERIES, seed = 0, series = 3, weeks = 10, periodS = 600 }: WeeksOptions = {}): Promise<WeeksReport> {
   const rowsADay = Math.round(DAY_MS / 1000 / periodS);
   const timestampMs = Float64Array.from({ length: 7 * weeks * rowsADay }, (_, row) => START_MS + 1000 * periodS * row);
-  const kinds = Object.keys(SERIES).flatMap((kind) => Array.from({ length: series }, (_, k) => ({ kind, name: `${kind} ${k}` })));
-  const run: WeeksRun = { timestampMs, rowsADay, kinds, make, seed };
+  const kinds = Object.keys(things).flatMap((kind) => Array.from({ length: series }, (_, k) => ({ kind, name: `${kind} ${k}` })));
+  const run: WeeksRun = { timestampMs, rowsADay, periodS, things, kinds, make, seed };
   const outputs = await runDetector(make, kinds.map(({ kind, name }) => ({ device: name, metrics: ['value'], timestampMs, values: [valuesOf(run, kind, name)] })));
   const start = START_MS + FIRST_WEEKS * 7 * DAY_MS;
-  const byKind = Object.keys(SERIES).map((kind) => {
+  const byKind = Object.keys(things).map((kind) => {
     const own = outputs.filter((_, i) => kinds[i].kind === kind);
     const first = mean(own, ({ events }) => events.filter((event) => event.openedMs < start).length) / FIRST_WEEKS;
     const later = mean(own, ({ events }) => events.filter((event) => event.openedMs >= start).length) / (weeks - FIRST_WEEKS);
@@ -226,8 +231,8 @@ export async function evaluateWeeks(make: MakeDetector, { seed = 0, series = 3, 
   return { periodS, weeks, byKind, first: mean(byKind, (one) => one.first), later: mean(byKind, (one) => one.later), inEvent: mean(byKind, (one) => one.inEvent), faults };
 }
 
-function valuesOf({ timestampMs, rowsADay, seed }: WeeksRun, kind: string, name: string): Float64Array {
-  const read = SERIES[kind](seededRandom(hash(`${name} ${seed}`)));
+function valuesOf({ timestampMs, rowsADay, periodS, things, seed }: WeeksRun, kind: string, name: string): Float64Array {
+  const read = things[kind](seededRandom(hash(`${name} ${seed}`)), periodS);
   return timestampMs.map((_, row) => read((24 * (row % rowsADay)) / rowsADay, Math.floor(row / rowsADay) % 7, Math.floor(row / rowsADay)));
 }
 
