@@ -46,6 +46,7 @@ async function main(): Promise<void> {
 async function run(names: string[], parts: string[], fleet: FleetOptions, misses: number): Promise<Record<string, number>> {
   const figures: Record<string, number> = {};
   const first = detectorNamed(names[0]);
+  const shipped = names[0] === 'gruard' ? SHIPPED : first;
   const seed = (fleet.seed ?? 0) + (fleet.split === 'held_back' ? 1000 : 0);
   const show = (text: string, flat: Record<string, number>): void => {
     process.stdout.write(`${text}\n\n`);
@@ -58,16 +59,14 @@ async function run(names: string[], parts: string[], fleet: FleetOptions, misses
     if (misses > 0) show(describeMisses(reports[0], fleetOf(fleet), misses), {});
   }
   if (parts.includes('clean')) {
-    const report = await evaluateClean(names[0] === 'gruard' ? SHIPPED : first, fleet);
+    const report = await evaluateClean(shipped, fleet);
     show(describeClean(report), flattenClean(report));
   }
   if (parts.includes('weeks')) {
-    const shipped = names[0] === 'gruard' ? SHIPPED : first;
     const reports = [await evaluateWeeks(shipped, { seed }), await evaluateWeeks(shipped, { seed, periodS: 60, weeks: 6 })];
     show(describeWeeks('things', reports), flattenWeeks('weeks', reports));
   }
   if (parts.includes('sensors')) {
-    const shipped = names[0] === 'gruard' ? SHIPPED : first;
     const reports: WeeksReport[] = [];
     for (const periodS of [60, 300, 900]) reports.push(await evaluateWeeks(shipped, { things: SENSORS, seed, periodS, weeks: 6 }));
     show(describeWeeks('sensors', reports), flattenWeeks('sensors', reports));
@@ -75,14 +74,13 @@ async function run(names: string[], parts: string[], fleet: FleetOptions, misses
   if (parts.includes('devices')) {
     const report = await evaluateDevices(first, { seed });
     show(describeDevices(report), flattenDevices(report));
-    const shipped = names[0] === 'gruard' ? SHIPPED : first;
     const clean = await evaluateCleanDevices(shipped, { seed: seed + 50, devices: 64 });
     const inOne = await evaluateDevices(shipped, { seed, devices: 64 });
     const apart = await evaluateDevices(shipped, { seed, devices: 64, apart: true });
     show(describeShippedDevices(clean, inOne, apart), Object.fromEntries(clean.byPeriod.map((p) => [`device_clean_alarms_per_day_at_${p.periodS}_s`, p.alarmsPerDeviceDay])));
   }
   if (parts.includes('valve')) {
-    const report = await evaluateValve(names[0] === 'gruard' ? SHIPPED : first, { seed });
+    const report = await evaluateValve(shipped, { seed });
     show(describeValve(report), flattenValve(report));
   }
   return figures;

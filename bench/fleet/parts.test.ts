@@ -12,7 +12,7 @@ import { evaluateFleet } from './evaluate.js';
 import * as scenarios from './scenarios.js';
 import { CLEAN_ROWS, buildValveRuns, evaluateValve } from './valve.js';
 import { SENSORS } from './sensors.js';
-import { evaluateWeeks } from './weeks.js';
+import { drawWeeks, evaluateWeeks } from './weeks.js';
 
 const zscore = (): Detector => baselineDetector(ewZscore);
 
@@ -123,10 +123,7 @@ test('weeks: a detector that never alarms has no events; one that always does is
 
 test('sensors: each moves, by itself and the same from the same seed', async () => {
   for (const [kind, make] of Object.entries(SENSORS)) {
-    const draw = (seed: number): number[] => {
-      const read = make(seededRandom(seed), 300);
-      return Array.from({ length: 14 * 288 }, (_, row) => read((24 * (row % 288)) / 288, Math.floor(row / 288) % 7, Math.floor(row / 288)));
-    };
+    const draw = (seed: number): Float64Array => drawWeeks(make(seededRandom(seed), 300), 14 * 288, 288);
     const values = draw(1);
     expect(values.every(Number.isFinite), kind).toBe(true);
     expect(new Set(values).size, kind).toBeGreaterThan(2);

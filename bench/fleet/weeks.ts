@@ -232,8 +232,12 @@ export async function evaluateWeeks(make: MakeDetector, { things = SERIES, seed 
 }
 
 function valuesOf({ timestampMs, rowsADay, periodS, things, seed }: WeeksRun, kind: string, name: string): Float64Array {
-  const read = things[kind](seededRandom(hash(`${name} ${seed}`)), periodS);
-  return timestampMs.map((_, row) => read((24 * (row % rowsADay)) / rowsADay, Math.floor(row / rowsADay) % 7, Math.floor(row / rowsADay)));
+  return drawWeeks(things[kind](seededRandom(hash(`${name} ${seed}`)), periodS), timestampMs.length, rowsADay);
+}
+
+/** Its first readings, from the midnight that a Monday begins with. */
+export function drawWeeks(read: Reading, rows: number, rowsADay: number): Float64Array {
+  return Float64Array.from({ length: rows }, (_, row) => read((24 * (row % rowsADay)) / rowsADay, Math.floor(row / rowsADay) % 7, Math.floor(row / rowsADay)));
 }
 
 async function toldOf(run: WeeksRun, fault: WeekFault, weeks: number): Promise<FaultsTold> {

@@ -59,15 +59,19 @@ static void begin(Box *box, Interval *all, double v, int t) {
   box->n = 1;
 }
 
+// The running range, which novelty is measured in, forgets by and by what is not there any more.
+static void shrink(Box *box) {
+  const double centre = 0.5 * ((double)box->low + (double)box->high);
+  box->low = (float)(box->low + (centre - box->low) * CONTRACTION);
+  box->high = (float)(box->high + (centre - box->high) * CONTRACTION);
+}
+
 // How far v is from all that is known, in running ranges; 0 inside of an interval, which it then has hit.
 static double novelty(Box *box, Interval *all, double v, int t, double rare_pad) {
   if (box->n == 0) {
     begin(box, all, v, t);
     return 0;
   }
-  const double centre = 0.5 * ((double)box->low + (double)box->high);
-  box->low = (float)(box->low + (centre - box->low) * CONTRACTION);
-  box->high = (float)(box->high + (centre - box->high) * CONTRACTION);
   if (v >= box->current.low && v <= box->current.high) {
     box->current.used = t;
     return 0;

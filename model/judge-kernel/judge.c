@@ -31,6 +31,7 @@ static void judge_error(const Params *p, Record *r, Row *row, int channel, doubl
   Box *box = &r->box[channel];
   Interval *all = intervals_of(p, r, channel);
   const int t = row->t;
+  shrink(box);
   const double d = novelty(box, all, v, t, p->rare_pad);
   if (d != 0) take_in(box, all, p->intervals, v, p->theta_error, t);
   if (t < p->count_from) return;
@@ -56,10 +57,9 @@ static void judge_value(const Params *p, Record *r, Row *row, const Expected *ex
   const double v = row->v;
   const int t = row->t, K = p->intervals, learns = row->given & LEARNING;
   const int above = v > 0.5 * ((double)box->low + (double)box->high) ? ABOVE : 0;
-  const float low = box->low, high = box->high;
+  // What an event is measured in stays while it is open.
+  if (learns) shrink(box);
   const double d = novelty(box, all, v, t, p->rare_pad);
-  // What an event is measured in does not shrink while it is open.
-  if (!learns && t > 0) box->low = low, box->high = high;
   if (t < p->count_from) {
     // The first readings span the range: all of them are novel and none tells anything.
     if (d != 0) take_in(box, all, K, v, p->theta_x, t);
@@ -373,6 +373,7 @@ __attribute__((export_name("novelty")))
 double novelty_of(const Params *p, float *arena, int slot, int channel, double v, double theta, int t) {
   Record *r = record_of(p, arena, slot);
   Interval *all = intervals_of(p, r, channel);
+  shrink(&r->box[channel]);
   const double d = novelty(&r->box[channel], all, v, t, p->rare_pad);
   if (d != 0) take_in(&r->box[channel], all, p->intervals, v, theta, t);
   return d;
