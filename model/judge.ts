@@ -6,7 +6,7 @@ import type { Predictor } from './predictor.js';
 import {
   ALARM_PEAK, CLUSTER, COUNT, GIVEN, LATEST, RATE, READINGS, Records, ROW, ROW_INT, ROW_INTS, ROW_WORDS, SAID, SILENT, SIZES, USUAL,
 } from './records.js';
-import { LEVEL, PERIOD_MS, SCALE, Season, TIME_MS, VALUE } from './season.js';
+import { LEVEL, LIMIT, PERIOD_MS, SCALE, Season, TIME_MS, VALUE } from './season.js';
 import { CHANNELS, type Channel, type Tuning } from './tuning.js';
 
 const SEASON = CHANNELS.indexOf('season');
@@ -225,7 +225,9 @@ export class Judge {
     given[SCALE] = rows[at + ROW.scale];
     given[PERIOD_MS] = rows[at + ROW.periodMs];
     given[TIME_MS] = rows[at + ROW.timestampMs];
+    given[LIMIT] = this.#limit(this.records.at(slot) + USUAL, this.tuning.mismatch);
     season.step(slot, t, missing, (rowInts[row * ROW_INTS + ROW_INT.given] & GIVEN.LEARNING) !== 0);
+    if (season.holds) this.close(row, false, true);
     if (this.#on[PACE] && season.pace.excess >= 0) this.records.excess(row, PACE, season.pace.excess, FORGOTTEN_TIMES);
     if (this.#on[CLOCK] && season.clock.excess >= 0) this.records.excess(row, CLOCK, season.clock.excess, FORGOTTEN_TIMES);
     const { measured, mismatch, lack } = season.finding;
@@ -234,12 +236,17 @@ export class Judge {
     if (this.#on[SPAN] && lack >= 0) this.#judgeUsual(season, SPAN, row, USUAL + 1, -Math.log(1.02 - lack), this.tuning.lack);
   }
 
+  /** What is usual, in a word of a record, and so many times as much is nothing. */
+  #limit(word: number, least: number): number {
+    return least + this.tuning.usual * this.records.floats[word];
+  }
+
   /** What is never negative and has a usual mean, in the word `usual`: only multiples of it count. */
   #judgeUsual(season: Season, channel: number, row: number, usual: number, value: number, least: number): void {
     const { floats, rowInts } = this.records;
     const word = this.records.at(rowInts[row * ROW_INTS + ROW_INT.slot]) + usual;
     const { judged, blocks, reserve } = season.finding;
-    const limit = least + this.tuning.usual * floats[word];
+    const limit = this.#limit(word, least);
     if (judged) this.records.excess(row, channel, value / (reserve * limit), FORGOTTEN);
     if ((rowInts[row * ROW_INTS + ROW_INT.given] & GIVEN.LEARNING) === 0) return;
     floats[word] += ((judged && value > limit ? limit : value) - floats[word]) / (blocks < 1000 ? blocks : 1000);

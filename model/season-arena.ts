@@ -3,10 +3,12 @@ import { Arena, PAGE_SLOTS } from './arena.js';
 import { openKernel, PAGE_BYTES, type WasmMemory } from './kernel/webassembly.js';
 import { KERNEL_WASM_BASE64 } from './season-kernel/module.js';
 
-/** season-kernel/season.c; `ring` is an address. */
+/** season-kernel/season.c; `ring` and `present` are addresses. */
 export interface SeasonKernel {
   correlation(ring: number, blocks: number, known: number, lag: number, mean: number): number;
   mismatch(ring: number, blocks: number, known: number, cycle: number, daily: number): number;
+  mismatch_in_event(ring: number, present: number, blocks: number, known: number, cycle: number, daily: number): number;
+  knows_week_before(ring: number, blocks: number, cycle: number): number;
   range_before(ring: number, end: number, count: number): number;
   tails(ring: number, blocks: number, known: number): number;
 }
@@ -20,7 +22,7 @@ export class SeasonArena extends Arena {
   readonly #start: number;
 
   constructor(words: number) {
-    super('season', 3, 'series', words);
+    super('season', 4, 'series', words);
     const { memory, kernel, heapBase } = openKernel<SeasonKernel>(KERNEL_WASM_BASE64, 2);
     this.#memory = memory;
     this.kernel = kernel;

@@ -1,5 +1,6 @@
 import { DAY_MS, tickOf } from './calendar.js';
 import { Clock, CLOCK_WORDS, type ClockFinding } from './clock.js';
+import { OffCycle, OFF_CYCLE_WORDS } from './off-cycle.js';
 import { MOST_MISSING, Pace, PACE_WORDS, type PaceFinding } from './pace.js';
 import { fold, PATTERN_BLOCKS, recode, unfold, UNKNOWN } from './ring.js';
 import { SeasonArena } from './season-arena.js';
@@ -67,7 +68,8 @@ const RANGE = 20; // usual range of a cycle, in codes
 const RING = 21; // PATTERN_BLOCKS bytes
 const PACE = RING + PATTERN_BLOCKS / 4;
 const CLOCK = PACE + PACE_WORDS;
-const WORDS = CLOCK + CLOCK_WORDS;
+const OFF_CYCLE = CLOCK + CLOCK_WORDS;
+const WORDS = OFF_CYCLE + OFF_CYCLE_WORDS;
 
 // Places in `given`.
 export const VALUE = 0;
@@ -75,6 +77,7 @@ export const LEVEL = 1;
 export const SCALE = 2;
 export const PERIOD_MS = 3;
 export const TIME_MS = 4;
+export const LIMIT = 5;
 
 /** What the latest block told, once a cycle is known. */
 export interface SeasonFinding {
@@ -103,10 +106,11 @@ export interface SeasonFinding {
 export class Season {
   readonly arena = new SeasonArena(WORDS);
   /** What `step` takes beside its arguments; a double that is an argument would be boxed at each reading. */
-  readonly given = new Float64Array(5);
+  readonly given = new Float64Array(6);
   readonly finding: SeasonFinding = { measured: false, judged: false, reserve: 1, mismatch: 0, lack: 0, blocks: 0 };
   readonly #pace: Pace;
   readonly #clock = new Clock();
+  readonly #offCycle = new OffCycle();
 
   // The series at hand.
   #s: Float32Array = new Float32Array(0);
@@ -114,8 +118,9 @@ export class Season {
   #codes: Int8Array = new Int8Array(0);
   #at = 0;
   #ring = 0;
-  /** Where the kernel finds the ring. */
+  /** Where the kernel finds the ring, and the blocks of an event. */
   #address = 0;
+  #present = 0;
 
   constructor({ pace, paceUsual }: Pick<Tuning, 'pace' | 'paceUsual'>) {
     this.#pace = new Pace(pace, paceUsual);
@@ -131,6 +136,11 @@ export class Season {
     return this.#clock.finding;
   }
 
+  /** Whether it is off its cycle, in an event. */
+  get holds(): boolean {
+    return this.#offCycle.holds;
+  }
+
   /** Readings of a cycle; 0 where none is known. */
   cycleReadings(slot: number): number {
     this.#select(slot);
@@ -138,7 +148,7 @@ export class Season {
   }
 
   /**
-   * Takes one reading: `given` is its working value less its anchor, mean and scale of the series on the same anchor, its period in ms and its time.
+   * Takes one reading: `given` is its working value less its anchor, mean and scale of the series on the same anchor, its period in ms, its time, and the mismatch, in scales, that is nothing for it.
    *
    * @param t readings before it; @param missing readings that were due since the last one and did not come
    * @param learning false in an event: the ring keeps no block of it, so none is compared and none to come is compared with it
@@ -169,7 +179,7 @@ export class Season {
     ints[at + COUNT]++;
     if (++ints[at + FILLED] < stride) return;
     this.#push();
-    if (s[at + CYCLE] > 0) this.#judge(this.given[PERIOD_MS]);
+    if (s[at + CYCLE] > 0) this.#judge(this.given[PERIOD_MS], learning);
     if (!learning) this.#codes[this.#ring + ((ints[at + BLOCKS] - 1) & MASK)] = UNKNOWN;
     if (ints[at + BLOCKS] % BOUND_EVERY === 0) this.#bound();
     if (ints[at + LAG] > 0) for (let n = 0; n < LAGS_A_BLOCK && ints[at + LAG] > 0; n++) this.#scan(this.given[PERIOD_MS]);
@@ -196,6 +206,8 @@ export class Season {
     this.#address = arena.address(page, this.#at + RING);
     this.#pace.select(this.#s, this.#ints, this.#at + PACE);
     this.#clock.select(this.#s, this.#ints, this.#at + CLOCK);
+    this.#present = arena.address(page, this.#at + OFF_CYCLE);
+    this.#offCycle.select(this.#s, this.#ints, this.#codes, this.#at + OFF_CYCLE);
   }
 
   #bound(): void {
@@ -222,6 +234,7 @@ export class Season {
       code = z > 127 ? 127 : z < -127 ? -127 : Math.round(z);
     }
     this.#codes[this.#ring + (ints[at + BLOCKS] & MASK)] = code;
+    this.#offCycle.keep(ints[at + BLOCKS], code);
     ints[at + BLOCKS] = (ints[at + BLOCKS] + 1) & 0x3fffffff;
     ints[at + COUNT] = ints[at + FILLED] = 0;
     s[at + SUM] = 0;
@@ -346,12 +359,14 @@ export class Season {
     this.#s[at + CYCLE] *= 2;
   }
 
-  #judge(periodMs: number): void {
+  #judge(periodMs: number, learning: boolean): void {
     const s = this.#s;
     const at = this.#at;
     const cycle = s[at + CYCLE];
-    const cycleMs = cycle * this.#ints[at + STRIDE] * periodMs;
-    const daily = near(cycleMs, DAY_MS);
+    const blockMs = this.#ints[at + STRIDE] * periodMs;
+    const daily = near(cycle * blockMs, DAY_MS);
+    if (!learning) this.#follow(cycle, daily, blockMs);
+    else this.#offCycle.rest(s[at + MISMATCH]);
     const miss = this.arena.kernel.mismatch(this.#address, this.#ints[at + BLOCKS], this.#known(), cycle, daily ? 1 : 0);
     if (miss < 0) return;
     const quarter = 4 / cycle;
@@ -360,10 +375,24 @@ export class Season {
     const { finding } = this;
     finding.measured = held > LEARN_CYCLES * cycle;
     finding.judged = held > JUDGE_CYCLES * cycle && this.#ints[at + EMPTY_SCANS] === 0;
-    finding.reserve = daily && this.#known() < WEEK_CYCLES * cycle ? UNSURE : 1;
+    finding.reserve = this.#reserve(cycle, daily);
     finding.blocks = 1 + held - LEARN_CYCLES * cycle;
     finding.mismatch = s[at + MISMATCH];
     finding.lack = held % LACK_EVERY === 0 ? this.#lack(cycle, daily) : -1;
+  }
+
+  /** A block of an event. */
+  #follow(cycle: number, daily: boolean, blockMs: number): void {
+    const blocks = this.#ints[this.#at + BLOCKS];
+    const miss = this.arena.kernel.mismatch_in_event(this.#address, this.#present, blocks, this.#known(), cycle, daily ? 1 : 0);
+    if (miss < 0 || this.#ints[this.#at + HELD] <= JUDGE_CYCLES * cycle) this.#offCycle.rest(0);
+    else this.#offCycle.step(miss / CODES, this.#reserve(cycle, daily) * this.given[LIMIT], cycle, blockMs);
+  }
+
+  /** Of a day that may be the first of its week, or of which the one a week ago is not known. */
+  #reserve(cycle: number, daily: boolean): number {
+    if (!daily) return 1;
+    return this.#known() >= WEEK_CYCLES * cycle && this.arena.kernel.knows_week_before(this.#address, this.#ints[this.#at + BLOCKS], cycle) === 1 ? 1 : UNSURE;
   }
 
   /** How much of a cycle's usual range the latest one lacks, -1 where a gap or an event hides it; a day of rest lacks nothing where there was one a week ago. */

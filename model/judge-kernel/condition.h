@@ -37,6 +37,8 @@ static double roughness_off(const Condition *c, double unit) {
 #define SQUARE_RATE (1.0 / SQUARES)
 #define SLOWEST (1.0 / 1000)
 #define OFF_SIGMAS 3.5
+#define STILL_OFF_SIGMAS 2.0
+#define HALF_WAY 0.5
 #define NEAR (1.0 / 16)  // share of the way that the level went: what is left of it is no deviation, however many of those of a series that never moved before
 #define SMOOTH_READINGS 24  // readings in a row with usual errors are no rough ones, however rough those before them were
 #define CALM_READINGS 6
@@ -148,11 +150,16 @@ static int is_off_hour(const Condition *c, double unit) {
   return off > OFF_SIGMAS * (root(c->hour_variance) + LEVEL_FLOOR * unit) && off > NEAR_HOUR * size_of(c->reached);
 }
 
+// Whether the fast level is off the normal. What was off it must come closer than that, and half of the way back, to be none: noise alone would end an event.
+static int is_off_level(const Condition *c, double unit) {
+  const double far = size_of(level_off(c, unit)), gone = size_of(away(c)), reached = size_of(c->reached);
+  return (far > OFF_SIGMAS && gone > NEAR * reached) || (c->lasting >= LASTING_READINGS && far > STILL_OFF_SIGMAS && gone > HALF_WAY * reached);
+}
+
 // Whether the fast level or the fast roughness is off the normal.
 static int is_off(const Condition *c, double unit) {
-  const int level = size_of(level_off(c, unit)) > OFF_SIGMAS && size_of(away(c)) > NEAR * size_of(c->reached);
   const double rough = roughness_off(c, unit);
-  return level || is_off_hour(c, unit) || rough < -OFF_SIGMAS || (rough > OFF_SIGMAS && c->smooth < SMOOTH_READINGS);
+  return is_off_level(c, unit) || is_off_hour(c, unit) || rough < -OFF_SIGMAS || (rough > OFF_SIGMAS && c->smooth < SMOOTH_READINGS);
 }
 
 // How many events like the latest are remembered.

@@ -6,6 +6,7 @@
 #define RING 512
 #define MASK (RING - 1)
 #define UNKNOWN (-128)
+#define PRESENT 32  // of an event: more than four sixteenths of a cycle
 
 typedef signed char Code;
 
@@ -75,11 +76,11 @@ static int rounded(double x) {
   return (int)(up - 0.5 > x ? up - 1 : up);
 }
 
-// Takes the codes from..to into a range; returns how many of them are not known.
-static inline int span(const Code *ring, int from, int to, int *low, int *high) {
+// Takes the codes from..to into a range; returns how many of them are not known. mask: that the ring has so many less one.
+static inline int span(const Code *ring, int mask, int from, int to, int *low, int *high) {
   int unknown = 0;
   for (int i = from; i <= to; i++) {
-    const int code = ring[i & MASK];
+    const int code = ring[i & mask];
     if (code == UNKNOWN) {
       unknown++;
       continue;
@@ -94,41 +95,87 @@ static inline int span(const Code *ring, int from, int to, int *low, int *high) 
 __attribute__((export_name("range_before")))
 int range_before(const Code *ring, int end, int count) {
   int top = UNKNOWN, bottom = 127;
-  if (span(ring, end - count, end - 1, &bottom, &top) > count >> 3) return -1;
+  if (span(ring, MASK, end - count, end - 1, &bottom, &top) > count >> 3) return -1;
   return top > bottom ? top - bottom : 0;
 }
 
-// How far a block is from the same phase of the cycles before, in codes: from the range of values around it one, two, three and, of days, seven cycles ago, or those ranges
-// from the values around the block itself. It is the block two sixteenths of a cycle before the latest, whose surroundings are complete. -1 where there is nothing to
-// compare with. cycle: in blocks.
-__attribute__((export_name("mismatch")))
-double mismatch(const Code *ring, int blocks, int known, double cycle, int daily) {
-  const int reach = cycle < 24 ? 1 : rounded(cycle / 16), now = blocks - 1 - 2 * reach;
-  // Of the cycles before: the highest and lowest around the phase, the least of their highs, the greatest of their lows.
-  int high = UNKNOWN, low = 127, least_high = 127, greatest_low = UNKNOWN;
-  for (int k = 1; k <= 7; k = k == 3 ? 7 : k + 1) {
+#define WEEK 7
+#define COMPARED 3  // latest cycles
+
+// What the cycles before have around a phase: the highest and lowest of all, the least of their highs, the greatest of their lows.
+typedef struct {
+  int high, low, least_high, greatest_low;
+} Usual;
+
+// At block `now`, from `reach` blocks to either side of it one, two, three and, of days, seven cycles before; `known_only`: of the latest three cycles of which they are known. `high` is UNKNOWN where nothing is.
+static Usual usual_at(const Code *ring, int blocks, int known, int now, int reach, double cycle, int daily, int known_only) {
+  Usual usual = {UNKNOWN, 127, 127, UNKNOWN};
+  int compared = 0;
+  for (int k = 1;; k++) {
     const int then = now - rounded(k * cycle);
-    if (then - reach < blocks - known || (k == 7 && !daily)) break;
+    if (then - reach < blocks - known) break;
+    const int counts = known_only ? compared < COMPARED : k <= COMPARED;
+    if (!counts && !(daily && k == WEEK)) {
+      if (k > WEEK || !daily) break;
+      continue;
+    }
     int top = UNKNOWN, bottom = 127;
     // Where an event began or ended, what is known is not all that was.
-    if (span(ring, then - reach, then + reach, &bottom, &top) > 0) continue;
-    if (top > high) high = top;
-    if (bottom < low) low = bottom;
-    if (top < least_high) least_high = top;
-    if (bottom > greatest_low) greatest_low = bottom;
+    if (span(ring, MASK, then - reach, then + reach, &bottom, &top) > 0) continue;
+    compared++;
+    if (top > usual.high) usual.high = top;
+    if (bottom < usual.low) usual.low = bottom;
+    if (top < usual.least_high) usual.least_high = top;
+    if (bottom > usual.greatest_low) usual.greatest_low = bottom;
   }
-  if (high == UNKNOWN) return -1;
-  const int code = ring[now & MASK];
+  return usual;
+}
+
+static int reach_of(double cycle) { return cycle < 24 ? 1 : rounded(cycle / 16); }
+
+// How far a block is from what is usual at its phase, in codes, and what is usual from what is around it. It is the block two sixteenths of a cycle before the latest, whose surroundings are complete.
+static int off_usual(const Code *ring, int mask, int blocks, int reach, Usual usual) {
+  const int now = blocks - 1 - 2 * reach, code = ring[now & mask];
   if (code == UNKNOWN) return 0;
   int top = code, bottom = code;
-  const int complete = span(ring, now - 2 * reach, blocks - 1, &bottom, &top) == 0;
+  const int complete = span(ring, mask, now - 2 * reach, blocks - 1, &bottom, &top) == 0;
   int most = 0;
-  if (code - high > most) most = code - high;
-  if (low - code > most) most = low - code;
+  if (code - usual.high > most) most = code - usual.high;
+  if (usual.low - code > most) most = usual.low - code;
   if (!complete) return most;
-  if (least_high - top > most) most = least_high - top;
-  if (bottom - greatest_low > most) most = bottom - greatest_low;
+  if (usual.least_high - top > most) most = usual.least_high - top;
+  if (bottom - usual.greatest_low > most) most = bottom - usual.greatest_low;
   return most;
+}
+
+// How far a block is from the same phase of the cycles before, in codes: from the range of values around it one, two, three and, of days, seven cycles ago, or those ranges
+// from the values around the block itself. -1 where there is nothing to compare with. cycle: in blocks.
+__attribute__((export_name("mismatch")))
+double mismatch(const Code *ring, int blocks, int known, double cycle, int daily) {
+  const int reach = reach_of(cycle);
+  const Usual usual = usual_at(ring, blocks, known, blocks - 1 - 2 * reach, reach, cycle, daily, 0);
+  return usual.high == UNKNOWN ? -1 : off_usual(ring, MASK, blocks, reach, usual);
+}
+
+// The same of an event, whose blocks are in `present`, a ring of PRESENT, and not in `ring`: from the latest cycles that are known; and how far the latest block is beyond what is usual, if that is further.
+__attribute__((export_name("mismatch_in_event")))
+double mismatch_in_event(const Code *ring, const Code *present, int blocks, int known, double cycle, int daily) {
+  const int reach = reach_of(cycle), latest = present[(blocks - 1) & (PRESENT - 1)];
+  const Usual usual = usual_at(ring, blocks, known, blocks - 1 - 2 * reach, reach, cycle, daily, 1);
+  if (usual.high == UNKNOWN) return -1;
+  const int off = off_usual(present, PRESENT - 1, blocks, reach, usual);
+  const Usual now = usual_at(ring, blocks, known, blocks - 1, reach, cycle, daily, 1);
+  if (latest == UNKNOWN || now.high == UNKNOWN) return off;
+  const int above = latest - now.high, below = now.low - latest, beyond = above > below ? above : below;
+  return beyond > off ? beyond : off;
+}
+
+// Whether the surroundings of that block a week before it are known.
+__attribute__((export_name("knows_week_before")))
+int knows_week_before(const Code *ring, int blocks, double cycle) {
+  const int reach = reach_of(cycle), then = blocks - 1 - 2 * reach - rounded(WEEK * cycle);
+  int top = UNKNOWN, bottom = 127;
+  return span(ring, MASK, then - reach, then + reach, &bottom, &top) == 0;
 }
 
 static int tally[256];

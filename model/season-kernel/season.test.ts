@@ -5,11 +5,14 @@ import { PATTERN_BLOCKS, UNKNOWN } from '../ring.js';
 import { SeasonArena } from '../season-arena.js';
 
 const MASK = PATTERN_BLOCKS - 1;
-const arena = new SeasonArena(PATTERN_BLOCKS / 4);
+/** Blocks of an event, behind the ring. */
+const PRESENT_BLOCKS = 32;
+const arena = new SeasonArena((PATTERN_BLOCKS + PRESENT_BLOCKS) / 4);
 arena.reserve(1);
 const { kernel } = arena;
 const codes = arena.bytes[0];
 const ADDRESS = arena.address(0, 0);
+const PRESENT = arena.address(0, PATTERN_BLOCKS / 4);
 
 // What the kernel computes, word for word in TypeScript.
 
@@ -43,23 +46,59 @@ function rangeBefore(end: number, span: number): number {
   return unknown > Math.floor(span / 8) ? -1 : Math.max(0, top - bottom);
 }
 
-function mismatch(blocks: number, known: number, cycle: number, daily: boolean): number {
-  const reach = cycle < 24 ? 1 : Math.round(cycle / 16);
-  const now = blocks - 1 - 2 * reach;
-  const before = [];
-  for (const k of daily ? [1, 2, 3, 7] : [1, 2, 3]) {
+/** Codes `reach` to either side of block `now`, one, two ... cycles before it; undefined where not all of them are known. */
+function surroundings(blocks: number, known: number, now: number, cycle: number): (ReturnType<typeof rangeOf> | undefined)[] {
+  const reach = reachOf(cycle);
+  const cycles = [];
+  for (let k = 1; now - Math.round(k * cycle) - reach >= blocks - known; k++) {
     const then = now - Math.round(k * cycle);
-    if (then - reach < blocks - known) break;
     const range = rangeOf(then - reach, then + reach);
-    if (range.unknown === 0) before.push(range);
+    cycles.push(range.unknown === 0 ? range : undefined);
   }
-  if (before.length === 0) return -1;
-  const code = codes[now & MASK];
+  return cycles;
+}
+
+function reachOf(cycle: number): number {
+  return cycle < 24 ? 1 : Math.round(cycle / 16);
+}
+
+type Range = Pick<ReturnType<typeof rangeOf>, 'top' | 'bottom'>;
+
+function beyond(code: number, before: Range[]): number {
+  return Math.max(0, code - Math.max(...before.map(({ top }) => top)), Math.min(...before.map(({ bottom }) => bottom)) - code);
+}
+
+/** The codes from .. to, and those around them if all are known, against what was before. */
+function offUsual(all: number[], before: Range[]): number {
+  const code = all[all.length >> 1];
   if (code === UNKNOWN) return 0;
-  const beyond = Math.max(0, code - Math.max(...before.map(({ top }) => top)), Math.min(...before.map(({ bottom }) => bottom)) - code);
-  const around = rangeOf(now - 2 * reach, blocks - 1);
-  if (around.unknown > 0) return beyond;
-  return Math.max(beyond, Math.min(...before.map(({ top }) => top)) - around.top, around.bottom - Math.max(...before.map(({ bottom }) => bottom)));
+  if (all.includes(UNKNOWN)) return beyond(code, before);
+  return Math.max(beyond(code, before), Math.min(...before.map(({ top }) => top)) - Math.max(...all), Math.min(...all) - Math.max(...before.map(({ bottom }) => bottom)));
+}
+
+const isKnown = (range: ReturnType<typeof rangeOf> | undefined): range is ReturnType<typeof rangeOf> => range !== undefined;
+
+function mismatch(blocks: number, known: number, cycle: number, daily: boolean): number {
+  const reach = reachOf(cycle);
+  const cycles = surroundings(blocks, known, blocks - 1 - 2 * reach, cycle);
+  const before = cycles.filter((_, k) => k < 3 || (daily && k === 6)).filter(isKnown);
+  return before.length === 0 ? -1 : offUsual(Array.from({ length: 4 * reach + 1 }, (_, i) => codes[(blocks - 1 - 4 * reach + i) & MASK]), before);
+}
+
+/** Against the latest three cycles that are known, and of days the one a week ago; `present` are the latest blocks, the last of them too. */
+function mismatchInEvent(present: number[], blocks: number, known: number, cycle: number, daily: boolean): number {
+  const reach = reachOf(cycle);
+  const latest = (now: number): Range[] => {
+    const cycles = surroundings(blocks, known, now, cycle);
+    const three = new Set(cycles.filter(isKnown).slice(0, 3));
+    return cycles.filter((range, k) => isKnown(range) && (three.has(range) || (daily && k === 6))).filter(isKnown);
+  };
+  const before = latest(blocks - 1 - 2 * reach);
+  if (before.length === 0) return -1;
+  const off = offUsual(present.slice(-(4 * reach + 1)), before);
+  const now = latest(blocks - 1);
+  const last = present[present.length - 1];
+  return last === UNKNOWN || now.length === 0 ? off : Math.max(off, beyond(last, now));
 }
 
 /** A ring: a wave with noise, of `unknown` a share that is missing. Returns how much of it is known. */
@@ -86,6 +125,20 @@ it('compares a cycle with those before, and finds its range', () => {
     expect(kernel.mismatch(ADDRESS, blocks, known, Math.fround(cycle), daily ? 1 : 0)).toBe(mismatch(blocks, known, Math.fround(cycle), daily));
     const span = Math.round(1.25 * cycle);
     expect(kernel.range_before(ADDRESS, blocks, span)).toBe(rangeBefore(blocks, span));
+  }), { numRuns: 2000 });
+});
+
+it('compares an event with the latest cycles that are known, however long ago', () => {
+  fc.assert(fc.property(rings, fc.double({ min: 8, max: 60, noNaN: true }), fc.boolean(), fc.integer({ min: 0, max: 400 }), ({ seed, blocks, unknown, size }, cycle, daily, event) => {
+    const known = fill(seed, blocks, unknown, size);
+    const random = seededRandom(seed + 1);
+    const present = Array.from({ length: PRESENT_BLOCKS }, () => (random() < unknown ? UNKNOWN : Math.round(size * (2 * random() - 1))));
+    present.forEach((code, i) => (codes[PATTERN_BLOCKS + ((blocks - PRESENT_BLOCKS + i) & (PRESENT_BLOCKS - 1))] = code));
+    for (let block = blocks - event; block < blocks; block++) codes[block & MASK] = UNKNOWN;
+    const c = Math.fround(cycle);
+    expect(kernel.mismatch_in_event(ADDRESS, PRESENT, blocks, known, c, daily ? 1 : 0)).toBe(mismatchInEvent(present, blocks, known, c, daily));
+    const then = blocks - 1 - 2 * reachOf(c) - Math.round(7 * c);
+    expect(kernel.knows_week_before(ADDRESS, blocks, c)).toBe(rangeOf(then - reachOf(c), then + reachOf(c)).unknown === 0 ? 1 : 0);
   }), { numRuns: 2000 });
 });
 

@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest';
+import { Bench, noise, PERIOD_MS } from '../test/fed-device.js';
+
+const MINUTE_MS = 60_000;
+
+/** Readings of a machine that pulses once in 60. */
+function pulses(bench: Bench, readings: number, draw: () => number, height = 5): void {
+  for (let k = 0; k < readings; k++) bench.feed({ power: (bench.scores.length % 60 < 8 ? height : 0) + 0.02 * draw() }, 'pump', MINUTE_MS);
+}
+
+/** Share of the readings from `from` to `to` that are in an event. */
+function share(bench: Bench, from: number, to = bench.inEvent.length): number {
+  const part = bench.inEvent.slice(from, to);
+  return part.filter(Boolean).length / part.length;
+}
+
+describe('an event of a series with a cycle', () => {
+  it('lasts from pulse to pulse while they are half as high, and is over when one was as it should be', () => {
+    const bench = new Bench();
+    const draw = noise(41);
+    pulses(bench, 6000, draw);
+    const from = bench.scores.length;
+    pulses(bench, 150, draw, 2.5);
+    const to = bench.scores.length;
+    const told = bench.scores.findIndex((score, row) => row >= from && score > 1);
+    expect(told).toBeGreaterThanOrEqual(from);
+    expect(told).toBeLessThan(from + 60);
+    expect(share(bench, told, to)).toBeGreaterThan(0.95);
+    pulses(bench, 300, draw);
+    expect(bench.open).toEqual([]);
+    expect(share(bench, to + 120)).toBe(0);
+    expect([...bench.events.values()].filter((event) => event.openedMs > bench.nowMs - (300 + 150) * MINUTE_MS)).toHaveLength(1);
+  });
+
+  it('goes on for three cycles where they stay as they have become, which is learned anew and told no more', () => {
+    const bench = new Bench();
+    const draw = noise(42);
+    const wave = (readings: number, cyclesOff: number): void => {
+      for (let k = 0; k < readings; k++) bench.feed({ power: Math.sin(2 * Math.PI * (bench.scores.length / 90 + cyclesOff)) + 0.1 * draw() }, 'pump', MINUTE_MS);
+    };
+    wave(4500, 0);
+    const from = bench.scores.length;
+    wave(900, 0.4);
+    const told = bench.scores.findIndex((score, row) => row >= from && score > 1);
+    expect(told).toBeGreaterThanOrEqual(from);
+    expect(share(bench, told, from + 240)).toBeGreaterThan(0.9);
+    expect(share(bench, from + 300)).toBe(0);
+    expect(bench.events.size).toBe(1);
+  });
+
+  it('is not held open by a spike in it', () => {
+    const bench = new Bench();
+    const draw = noise(43);
+    const wave = (readings: number, spike = 0): void => {
+      for (let k = 0; k < readings; k++) bench.feed({ temperature: 20 + 3 * Math.sin((2 * Math.PI * bench.scores.length) / 96) + spike + 0.1 * draw() }, 'pump', PERIOD_MS);
+    };
+    wave(4000);
+    const from = bench.scores.length;
+    wave(1, 30);
+    wave(60);
+    expect(bench.scores[from]).toBeGreaterThan(1);
+    expect(share(bench, from, from + 6)).toBeGreaterThan(0.5);
+    expect(share(bench, from + 20)).toBe(0);
+  });
+
+  it('is over when the level, off for long, is half of the way back, not when noise is', () => {
+    const bench = new Bench();
+    const draw = noise(44);
+    let slow = 0;
+    const wander = (readings: number, by: number): void => {
+      for (let k = 0; k < readings; k++) bench.feed({ temperature: 20 + by + (slow = 0.95 * slow + 0.31 * draw()) });
+    };
+    wander(4000, 0);
+    const from = bench.scores.length;
+    wander(300, 4);
+    const told = bench.scores.findIndex((score, row) => row >= from && score > 1);
+    expect(told).toBeGreaterThanOrEqual(from);
+    expect(share(bench, told + 20, from + 300)).toBeGreaterThan(0.9);
+    wander(60, 0);
+    expect(bench.open).toEqual([]);
+  });
+});

@@ -1,0 +1,80 @@
+/**
+ * Whether a series with a cycle is still off it, in an event: pulses of half their height are over when pulses are as they were, not when the first of them has
+ * passed. The season's ring keeps no block of an event, so its latest blocks are kept here, and compared with the latest cycles that the ring knows.
+ */
+
+/** Words that a series takes in the arena of its season. */
+export const OFF_CYCLE_WORDS = 12;
+const PRESENT = 0; // PRESENT_BLOCKS bytes, block b at b & (PRESENT_BLOCKS - 1)
+const AWAY = 8; // EW mean mismatch over a quarter cycle, in scales
+const OFF = 9; // int: 1 if the latest block was off
+const SINCE = 10; // int: blocks since one was off and a good part of the quarter cycle before it; 0 where none was
+const SO_FAR = 11; // int: blocks of the event
+
+/** As in season-kernel/season.c. */
+const PRESENT_BLOCKS = 32;
+/** A block is off beyond so many times what it must be beyond to count at all. */
+const LIMITS = 3;
+/** What one block counts at most, in what makes it off: a spike is no pattern. */
+const MOST_OFF = 3;
+/** After the last block that was off, what may be the next pulse is waited for: so long, or this share of the cycle if that is longer, a cycle and a little at most. */
+const WAIT_MS = 3 * 3_600_000;
+const WAIT_CYCLES = 1 / 8;
+const MOST_WAIT_CYCLES = 1.1;
+/** What has another shape, or phase, for so many cycles holds no event open any more. */
+const MOST_CYCLES = 3;
+
+export class OffCycle {
+  #s: Float32Array = new Float32Array(0);
+  #ints: Int32Array = new Int32Array(0);
+  #codes: Int8Array = new Int8Array(0);
+  #at = 0;
+
+  /** The words of the series that is meant. */
+  select(floats: Float32Array, ints: Int32Array, codes: Int8Array, at: number): void {
+    this.#s = floats;
+    this.#ints = ints;
+    this.#codes = codes;
+    this.#at = at;
+  }
+
+  /** Whether its cycle holds the event open. */
+  get holds(): boolean {
+    return this.#ints[this.#at + SINCE] > 0 || this.#ints[this.#at + OFF] > 0;
+  }
+
+  keep(block: number, code: number): void {
+    this.#codes[4 * (this.#at + PRESENT) + (block & (PRESENT_BLOCKS - 1))] = code;
+  }
+
+  /** No event is open. @param mismatch mean of the latest quarter cycle */
+  rest(mismatch: number): void {
+    const ints = this.#ints;
+    const at = this.#at;
+    this.#s[at + AWAY] = mismatch;
+    ints[at + OFF] = ints[at + SINCE] = ints[at + SO_FAR] = 0;
+  }
+
+  /** A block of an event. @param mismatch of the block, and @param least what it must be beyond to count, in scales; @param cycle in blocks of @param blockMs */
+  step(mismatch: number, least: number, cycle: number, blockMs: number): void {
+    const s = this.#s;
+    const ints = this.#ints;
+    const at = this.#at;
+    const limit = LIMITS * least;
+    const quarter = 4 / cycle;
+    s[at + AWAY] += (quarter < 0.5 ? quarter : 0.5) * (Math.min(mismatch, MOST_OFF * limit) - s[at + AWAY]);
+    if (++ints[at + SO_FAR] > MOST_CYCLES * cycle) {
+      ints[at + OFF] = ints[at + SINCE] = 0;
+      return;
+    }
+    const off = mismatch > limit;
+    ints[at + OFF] = off ? 1 : 0;
+    if (off && s[at + AWAY] > limit) ints[at + SINCE] = 1;
+    else if (!off && ints[at + SINCE] > 0 && ++ints[at + SINCE] > waits(cycle, blockMs)) ints[at + SINCE] = 0;
+  }
+}
+
+/** Blocks for which what may be the next pulse is waited for. */
+function waits(cycle: number, blockMs: number): number {
+  return Math.min(MOST_WAIT_CYCLES * cycle, Math.max(WAIT_CYCLES * cycle, WAIT_MS / blockMs));
+}
