@@ -177,7 +177,7 @@ export class Judge {
 
   /** Whether what was found of the row of `find` is about its value, or the way there. */
   isOfValue(): boolean {
-    return !OF_TIMES.has(this.finding.channel) && this.finding.channel !== ROUGH;
+    return !OF_TIMES.has(this.finding.channel) && (this.finding.channel !== ROUGH || this.finding.above);
   }
 
   /** The forecasts that were made from this reading: called after the predictor has advanced. */

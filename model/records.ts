@@ -124,7 +124,7 @@ export class Records implements StatePart {
     const real = [
       tuning.thetaX, tuning.thetaError, tuning.noisePad, tuning.noisePadError, tuning.leastValue, tuning.leastError, tuning.leastError32, tuning.leastPeak, tuning.leastStep,
       tuning.rarePad, tuning.t1, tuning.rateFloor, tuning.sizeWeight, tuning.sizeSettling, tuning.shapeLimit, tuning.forget, tuning.supportFrom,
-      tuning.supportWeight, tuning.countFrom,
+      tuning.supportWeight, tuning.standingWeight, tuning.countFrom,
       tuning.doubtFrom, tuning.levelOff, tuning.roughOff, tuning.runWeight,
       ...CHANNELS.flatMap((channel) => PRIOR.map((what) => tuning.prior[channel][what])), ...new Array<number>((MOST_CHANNELS - CHANNELS.length) * PRIOR.length).fill(0),
     ];

@@ -180,6 +180,7 @@ export class Season {
     if (++ints[at + FILLED] < stride) return;
     this.#push();
     if (s[at + CYCLE] > 0) this.#judge(this.given[PERIOD_MS], learning);
+    else this.#offCycle.rest(0);
     if (!learning) this.#codes[this.#ring + ((ints[at + BLOCKS] - 1) & MASK)] = UNKNOWN;
     if (ints[at + BLOCKS] % BOUND_EVERY === 0) this.#bound();
     if (ints[at + LAG] > 0) for (let n = 0; n < LAGS_A_BLOCK && ints[at + LAG] > 0; n++) this.#scan(this.given[PERIOD_MS]);

@@ -52,6 +52,8 @@ export interface Tuning {
   /** Log odds beyond which another channel supports the loudest, and how much of the excess counts. */
   supportFrom: number;
   supportWeight: number;
+  /** How much of it where what the other channel found was before, and goes on. */
+  standingWeight: number;
   /** A new alarm must be better by this much than what is left of the last. */
   repeatMargin: number;
   /** Log odds that a reading needs where one false alarm in 2,057 readings is allowed. */
@@ -102,8 +104,9 @@ export const DEFAULT_TUNING: Tuning = {
   forget: 1 / 3000,
   supportFrom: 5,
   supportWeight: 0.8,
+  standingWeight: 0.4,
   repeatMargin: 1,
-  threshold: 10,
+  threshold: 10.1,
   rareTo: 4,
   ageSlope: 0.75,
   ageReadings: 2000,

@@ -24,32 +24,45 @@ typedef struct {
   double size_unit;  // unit of sizes: they shrink as a series has shown more
 } Expected;
 
-// Log odds of an event of size h, and learns from it.
+// The events of a channel: how many, and the sum of their sizes.
+typedef struct {
+  double n, sizes;
+} Events;
+
+// Events are forgotten by and by.
+static Events events_of(const Params *p, const Calibration *c, int t) {
+  const double kept = exp_of((c->latest - t) * p->forget);
+  return (Events){c->count * kept, c->sizes * kept};
+}
+
+// An event does not count against itself.
+static Events before_latest(Events all, const Calibration *c) {
+  return (Events){all.n > 1 ? all.n - 1 : 0, all.sizes > c->cluster ? all.sizes - c->cluster : 0};
+}
+
+// Log odds of an event of size h, after so many.
+static double odds_of(const Params *p, const Prior *prior, Events before, double h, const Expected *expected) {
+  const double gamma = (before.n + prior->weight) / (expected->sum * prior->a + prior->weight);
+  const double b = (before.sizes + p->size_weight * prior->b) / (before.n + p->size_weight);
+  const double shape = before.n + p->size_weight < p->shape_limit ? before.n + p->size_weight : p->shape_limit;
+  return shape * ln(1 + h / (b * shape)) - ln(gamma * prior->a * expected->now);
+}
+
+// The same, and learns from it.
 static double surprise(const Params *p, Calibration *c, const Prior *prior, double h, int t, const Expected *expected) {
-  const int since = t - c->latest;
-  const double kept = exp_of(-since * p->forget);
-  const int same_event = c->count > 0 && since <= CLUSTER_READINGS;
-  double n = c->count * kept, sizes = c->sizes * kept;
-  double n_before = n, sizes_before = sizes;
-  if (same_event) {
-    // The event does not count against itself.
-    n_before = n > 1 ? n - 1 : 0;
-    sizes_before = sizes > c->cluster ? sizes - c->cluster : 0;
-  }
-  const double gamma = (n_before + prior->weight) / (expected->sum * prior->a + prior->weight);
-  const double b = (sizes_before + p->size_weight * prior->b) / (n_before + p->size_weight);
-  const double shape = n_before + p->size_weight < p->shape_limit ? n_before + p->size_weight : p->shape_limit;
-  const double odds = shape * ln(1 + h / (b * shape)) - ln(gamma * prior->a * expected->now);
+  const int same_event = c->count > 0 && t - c->latest <= CLUSTER_READINGS;
+  Events all = events_of(p, c, t);
+  const double odds = odds_of(p, prior, same_event ? before_latest(all, c) : all, h, expected);
   if (!same_event) {
-    n += 1;
-    sizes += h;
+    all.n += 1;
+    all.sizes += h;
     c->cluster = (float)h;
   } else if (h > c->cluster) {
-    sizes += h - c->cluster;
+    all.sizes += h - c->cluster;
     c->cluster = (float)h;
   }
-  c->count = (float)n;
-  c->sizes = (float)sizes;
+  c->count = (float)all.n;
+  c->sizes = (float)all.sizes;
   c->latest = t;
   return odds;
 }
@@ -70,6 +83,14 @@ static double report(const Params *p, Record *r, Row *row, int channel, double h
   return odds;
 }
 
+// An excursion of a channel that was reported lately, and goes on: it is no alarm by itself, and supports what another channel finds meanwhile.
+static void support(const Params *p, const Calibration *c, Row *row, int channel, double h, const Expected *expected) {
+  if (row->t - c->latest > CLUSTER_READINGS) return;
+  const Prior *prior = &p->prior[channel];
+  const double worth = odds_of(p, prior, before_latest(events_of(p, c, row->t), c), h, expected) + prior->offset;
+  if (worth > p->support_from) row->support += p->standing_weight * (worth - p->support_from);
+}
+
 // What is judged by how far it is beyond what is usual: only what goes further than it last did is new. While the excursion lasts that is kept, then forgotten.
 static void judge_excess(const Params *p, Record *r, Row *row, int channel, double excess, double forgotten, int said, const Expected *expected) {
   Calibration *c = calibration_of(p, r, channel);
@@ -77,7 +98,7 @@ static void judge_excess(const Params *p, Record *r, Row *row, int channel, doub
     c->excess = (float)(c->excess * (1 - forgotten));
     return;
   }
-  if (excess < FURTHER * c->excess) return;
+  if (excess < FURTHER * c->excess) return support(p, c, row, channel, ln(excess), expected);
   c->excess = (float)excess;
   report(p, r, row, channel, ln(excess), 0, said, expected);
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Records } from '../records.js';
+import { Records, ROW, ROW_INT, ROW_INTS } from '../records.js';
 import { CHANNELS, DEFAULT_TUNING } from '../tuning.js';
 
 const INTERVALS = 4;
@@ -71,5 +71,52 @@ describe('novelty', () => {
     // Five values, four places: 0 went.
     expect(of(1000)).toBe(0);
     expect(of(0)).toBeGreaterThan(0.1);
+  });
+});
+
+describe('what goes beyond what is usual', () => {
+  const season = CHANNELS.indexOf('season');
+  const pace = CHANNELS.indexOf('pace');
+
+  /** Log odds of a pace that is off, `apart` readings after a season that went on being so, or did for one reading. */
+  function odds(apart: number, standing: boolean, standingWeight = DEFAULT_TUNING.standingWeight): number {
+    const records = new Records({ ...DEFAULT_TUNING, standingWeight }, INTERVALS, ['season', 'pace']);
+    records.reserve(1);
+    const step = (excess: [number, number][]): void => {
+      records.rows.fill(0);
+      records.rows[ROW.scale] = 1;
+      records.rowInts[ROW_INT.slot] = 0;
+      records.look(1);
+      for (const [channel, value] of excess) records.excess(0, channel, value, 0.1);
+      records.conclude(1);
+    };
+    for (let t = 0; t < 1000; t++) step([]);
+    step([[season, 6]]);
+    for (let t = 1; t < apart; t++) step(standing ? [[season, 5]] : [[season, 0.1]]);
+    step([[season, standing ? 5 : 0.1], [pace, 6]]);
+    return records.rows[ROW.odds];
+  }
+
+  it('supports what another channel finds while it goes on, if it began lately', () => {
+    expect(odds(20, true)).toBeGreaterThan(odds(20, false) + 1);
+    expect(odds(40, true)).toBeGreaterThan(odds(40, false) + 1);
+    expect(odds(41, true)).toBe(odds(41, false));
+    expect(odds(20, true, 0)).toBe(odds(20, false));
+  });
+
+  it('is no alarm by itself for as long as it does', () => {
+    const records = new Records(DEFAULT_TUNING, INTERVALS, ['season']);
+    records.reserve(1);
+    const found: number[] = [];
+    for (let t = 0; t < 40; t++) {
+      records.rows.fill(0);
+      records.rowInts.fill(0, 0, ROW_INTS);
+      records.look(1);
+      records.excess(0, season, t < 30 ? 0.1 : 6 + 0.1 * (t - 30), 0.1);
+      records.conclude(1);
+      found.push(records.rows[ROW.odds]);
+    }
+    expect(found[30]).toBeGreaterThan(0);
+    expect(Math.max(...found.slice(31))).toBe(found[0]);
   });
 });

@@ -15,7 +15,7 @@ typedef struct {
 typedef struct {
   double theta_x, theta_error, noise_pad, noise_pad_error, least_value, least_error, least_error_32, least_peak, least_step, rare_pad, t1,
     rate_floor, size_weight, size_settling, shape_limit,
-    forget, support_from, support_weight, count_from, doubt_from, level_off, rough_off, run_weight;
+    forget, support_from, support_weight, standing_weight, count_from, doubt_from, level_off, rough_off, run_weight;
   Prior prior[MOST_CHANNELS];
   int stride;       // words of a record
   int intervals;    // K
