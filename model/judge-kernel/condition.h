@@ -45,6 +45,7 @@ static double roughness_off(const Condition *c, double unit) {
 #define YOUNG_READINGS 300  // a normal known from fewer is given up for what has lasted three times as long
 #define YOUNG_TIMES 3
 #define DRIFT_READINGS 256
+#define SET_BACK_SIGMAS 4.0
 #define WANDERING 36  // of a random walk the normal moves by a quarter of its deviation in DRIFT_READINGS, of what has a level to return to far less
 #define WANDERING_DAY 0.29  // of the square of what it moves in a day: of what is read often the normal goes up and down with the day, and is where it was a day ago
 #define HOURLY 4.0  // times the variance from hour to hour, that of the level is at least where the hour tells what is usual
@@ -136,8 +137,8 @@ static void learn(Condition *c, const Row *row, int n, int fast) {
     c->drift_from = c->level_mean;
     if (n + 1 > DRIFT_READINGS) c->drift = (float)(c->drift + 0.25 * (moved * moved - c->drift));
   }
-  // What an event does to the level says nothing of it: a series that wandered goes on doing so.
-  if (!c->open) c->wanders = wanders(c, row);
+  // What an event does to the level says nothing of it: a series that wandered goes on doing so; nor does one that is set back (a memory, by a restart), before it is known that it goes on from there.
+  if (!c->open && !(c->wanders && size_of(level_off(c, row->unit)) > SET_BACK_SIGMAS)) c->wanders = wanders(c, row);
 }
 
 // How far the fast level is from the normal.
