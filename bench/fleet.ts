@@ -11,7 +11,9 @@ import { SENSORS } from './fleet/sensors.js';
 import { evaluateWeeks, type WeeksReport } from './fleet/weeks.js';
 import { jsonLine } from './table.js';
 
-const PARTS = ['faults', 'clean', 'weeks', 'sensors', 'devices', 'valve'] as const;
+const PARTS = ['faults', 'clean', 'long', 'weeks', 'sensors', 'devices', 'valve'] as const;
+/** Readings of a series in the part `long`. */
+const LONG = { minReadings: 40_000, maxReadings: 60_000 };
 const USAGE = `Scores the detector on generated fleets with labelled faults.
   npm run bench:fleet -- [--split development|held_back] [--series N] [--seed N] [--parts LIST] [--detector LIST] [--json]
   --split NAME    development (default), or held_back: other seeds, and families that development does not have
@@ -60,7 +62,11 @@ async function run(names: string[], parts: string[], fleet: FleetOptions, misses
   }
   if (parts.includes('clean')) {
     const report = await evaluateClean(shipped, fleet);
-    show(describeClean(report), flattenClean(report));
+    show(describeClean(report), flattenClean(report, 'clean'));
+  }
+  if (parts.includes('long')) {
+    const report = await evaluateClean(shipped, { ...fleet, ...LONG });
+    show(describeClean(report), flattenClean(report, 'long'));
   }
   if (parts.includes('weeks')) {
     const reports = [await evaluateWeeks(shipped, { seed }), await evaluateWeeks(shipped, { seed, periodS: 60, weeks: 6 })];

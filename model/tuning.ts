@@ -47,7 +47,7 @@ export interface Tuning {
   sizeSettling: number;
   /** A size's tail is a power law of this exponent at most: what one event says of the next is never sure. */
   shapeLimit: number;
-  /** 1 / readings over which events are forgotten. */
+  /** 1 / readings over which events are forgotten, where that is longer than 14 days. */
   forget: number;
   /** Log odds beyond which another channel supports the loudest, and how much of the excess counts. */
   supportFrom: number;

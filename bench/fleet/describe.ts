@@ -96,12 +96,12 @@ export function describeClean(report: CleanReport): string {
   ].join('\n\n');
 }
 
-export function flattenClean(report: CleanReport): Record<string, number> {
+export function flattenClean(report: CleanReport, part: string): Record<string, number> {
   const figures: Record<string, number> = {
-    clean_first_500_median: report.firstAlarmsMedian, clean_first_500_mean: report.firstAlarmsMean,
-    clean_events_per_2000: report.eventsPer2000, clean_band_coverage: report.bandCoverage,
+    [`${part}_first_500_median`]: report.firstAlarmsMedian, [`${part}_first_500_mean`]: report.firstAlarmsMean,
+    [`${part}_events_per_2000`]: report.eventsPer2000, [`${part}_band_coverage`]: report.bandCoverage,
   };
-  for (const p of report.byPeriod) figures[`clean_alarms_per_series_day_at_${p.periodS}_s`] = p.alarmsPerSeriesDay;
+  for (const p of report.byPeriod) figures[`${part}_alarms_per_series_day_at_${p.periodS}_s`] = p.alarmsPerSeriesDay;
   return figures;
 }
 

@@ -21,6 +21,7 @@ static inline void offer(const Params *p, Row *row, int channel, double odds, in
 typedef struct {
   double now;        // g: the rate of events a reading
   double sum;        // G: what it has summed to
+  double forget;     // share of it, and of all events, that a reading forgets
   double size_unit;  // unit of sizes: they shrink as a series has shown more
 } Expected;
 
@@ -30,8 +31,8 @@ typedef struct {
 } Events;
 
 // Events are forgotten by and by.
-static Events events_of(const Params *p, const Calibration *c, int t) {
-  const double kept = exp_of((c->latest - t) * p->forget);
+static Events events_of(const Expected *expected, const Calibration *c, int t) {
+  const double kept = exp_of((c->latest - t) * expected->forget);
   return (Events){c->count * kept, c->sizes * kept};
 }
 
@@ -51,7 +52,7 @@ static double odds_of(const Params *p, const Prior *prior, Events before, double
 // The same, and learns from it.
 static double surprise(const Params *p, Calibration *c, const Prior *prior, double h, int t, const Expected *expected) {
   const int same_event = c->count > 0 && t - c->latest <= CLUSTER_READINGS;
-  Events all = events_of(p, c, t);
+  Events all = events_of(expected, c, t);
   const double odds = odds_of(p, prior, same_event ? before_latest(all, c) : all, h, expected);
   if (!same_event) {
     all.n += 1;
@@ -87,7 +88,7 @@ static double report(const Params *p, Record *r, Row *row, int channel, double h
 static void support(const Params *p, const Calibration *c, Row *row, int channel, double h, const Expected *expected) {
   if (row->t - c->latest > CLUSTER_READINGS) return;
   const Prior *prior = &p->prior[channel];
-  const double worth = odds_of(p, prior, before_latest(events_of(p, c, row->t), c), h, expected) + prior->offset;
+  const double worth = odds_of(p, prior, before_latest(events_of(expected, c, row->t), c), h, expected) + prior->offset;
   if (worth > p->support_from) row->support += p->standing_weight * (worth - p->support_from);
 }
 

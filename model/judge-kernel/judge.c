@@ -255,8 +255,12 @@ static inline Record *record_of(const Params *p, float *arena, int slot) {
   return (Record *)(arena + (unsigned)slot * (unsigned long)p->stride);
 }
 
-static inline Expected expected_at(const Params *p, int t, double sum) {
-  return (Expected){1 / (t + p->t1) + p->rate_floor, sum, 1 / (1 + p->size_settling / (t + 1))};
+#define REMEMBERED_MS (14 * DAY_MS)  // one false alarm is allowed in so long: of what comes as often a memory of hours knows nothing
+
+static inline Expected expected_at(const Params *p, const Row *row, double sum) {
+  const int t = row->t;
+  const double forget = row->period_ms / REMEMBERED_MS;
+  return (Expected){1 / (t + p->t1) + p->rate_floor, sum, forget > 0 && forget < p->forget ? forget : p->forget, 1 / (1 + p->size_settling / (t + 1))};
 }
 
 // The statistics of the series start anew: it is a counter, or is none. What was normal is none of the new values, so an event that is open ends (it has outgrown it).
@@ -303,9 +307,9 @@ void look(const Params *p, float *arena, Row *rows, int n) {
     row->channel = X;
     row->unseen = row->run = 0;
     row->said = r->condition.wanders ? WANDERS : 0;
-    const Expected expected = expected_at(p, t, r->rate);
+    const Expected expected = expected_at(p, row, r->rate);
     row->rate_sum = expected.sum;
-    r->rate = (float)(expected.sum * (1 - p->forget) + expected.now);
+    r->rate = (float)(expected.sum * (1 - expected.forget) + expected.now);
     if (p->box[X]) judge_value(p, r, row, &expected);
     judge_level(p, r, row, &expected);
     if (t == 0) continue;
@@ -322,7 +326,7 @@ void look(const Params *p, float *arena, Row *rows, int n) {
 // A channel that is judged elsewhere is so far beyond what is usual. `rate_sum` of the row that `look` left.
 __attribute__((export_name("excess")))
 void excess_of(const Params *p, float *arena, Row *row, int channel, double excess, double forgotten) {
-  const Expected expected = expected_at(p, row->t, row->rate_sum);
+  const Expected expected = expected_at(p, row, row->rate_sum);
   judge_excess(p, record_of(p, arena, row->slot), row, channel, excess, forgotten, ABOVE, &expected);
 }
 
@@ -332,7 +336,7 @@ void conclude(const Params *p, float *arena, Row *rows, int n) {
   for (Row *row = rows; row < rows + n; row++) {
     Record *r = record_of(p, arena, row->slot);
     if (row->t > 0) {
-      const Expected expected = expected_at(p, row->t, row->rate_sum);
+      const Expected expected = expected_at(p, row, row->rate_sum);
       judge_run(p, r, row, &expected);
     }
     // A fault shows on several channels at once more often than chance does: what the others say supports the loudest.

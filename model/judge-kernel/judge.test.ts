@@ -119,4 +119,21 @@ describe('what goes beyond what is usual', () => {
     expect(found[30]).toBeGreaterThan(0);
     expect(Math.max(...found.slice(31))).toBe(found[0]);
   });
+
+  it('counts for two weeks, or for some thousand readings if that is longer', () => {
+    const again = (periodMs: number): number => {
+      const records = new Records(DEFAULT_TUNING, INTERVALS, ['season']);
+      records.reserve(1);
+      for (let t = 0; t < 12_000; t++) {
+        records.rows.fill(0);
+        records.rows[ROW.periodMs] = periodMs;
+        records.look(1);
+        records.excess(0, season, t === 12_000 - 1 || (t < 2000 && t % 200 === 100) ? 6 : 0, 1);
+        records.conclude(1);
+      }
+      return records.rows[ROW.odds];
+    };
+    expect(again(600_000)).toBe(again(1_200_000));
+    expect(again(60_000)).toBeLessThan(again(600_000) - 0.5);
+  });
 });
