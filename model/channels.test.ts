@@ -48,6 +48,19 @@ describe('the value of a reading', () => {
   });
 });
 
+describe('the error of a forecast', () => {
+  it('is nothing below three hundredths of the scale, however good forecasts were', () => {
+    const found = (step: number): number => {
+      const bench = new Bench({ channels: ['e1'] });
+      const wave = (t: number): number => Math.sin(t / 1000);
+      for (let t = 0; t < 7000; t++) bench.feed({ power: wave(t) + (t >= 6500 ? step : 0) });
+      return highest(bench, 6480, 6520);
+    };
+    expect(found(0.3)).toBeGreaterThan(1);
+    expect(found(0.012)).toBe(0);
+  });
+});
+
 describe('the roughness of the readings', () => {
   const feed = (bench: Bench, readings: number, draw: () => number, size: number): void => {
     for (let k = 0; k < readings; k++) bench.feed({ temperature: 20 + size * draw() });

@@ -84,7 +84,7 @@ static double report(const Params *p, Record *r, Row *row, int channel, double h
   return odds;
 }
 
-// An excursion of a channel that was reported lately, and goes on: it is no alarm by itself, and supports what another channel finds meanwhile.
+// What a channel found lately is no alarm by itself, and supports what another finds now.
 static void support(const Params *p, const Calibration *c, Row *row, int channel, double h, const Expected *expected) {
   if (row->t - c->latest > CLUSTER_READINGS) return;
   const Prior *prior = &p->prior[channel];

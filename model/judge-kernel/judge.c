@@ -107,11 +107,11 @@ static void judge_forecasts(const Params *p, Record *r, Row *row, const Expected
   const double v = row->v;
   const int t = row->t, mute = r->mute;
   if (mute < HORIZON) {
-    const double e1 = error_of(v - (row->location - r->anchor), row->spread, row->unit);
+    const double miss = v - (row->location - r->anchor), e1 = error_of(miss, row->spread, row->unit);
     // In the unit of the series: its scale follows what it shows, what is rough for it does not.
     const double error = within(e1 * row->unit, -VALUE_LIMIT, VALUE_LIMIT);
     row->square = error * error;
-    if (p->box[E1]) judge_error(p, r, row, E1, e1, 0, expected);
+    if (p->box[E1] && size_of(miss) > row->negligible) judge_error(p, r, row, E1, e1, 0, expected);
   }
   if (p->box[E32] == 0 || mute != 0 || t < HORIZON) return;
   // The mean of the latest 32 values, v among them, less its forecast.
@@ -330,17 +330,27 @@ void excess_of(const Params *p, float *arena, Row *row, int channel, double exce
   judge_excess(p, record_of(p, arena, row->slot), row, channel, excess, forgotten, ABOVE, &expected);
 }
 
+// A fault shows on several channels at once more often than chance does, or on one after the other: what the others say supports the loudest, and so does what they said lately of values (an error is over with its
+// reading; an excursion supports for as long as it goes on). None is supported by itself.
+static void combine(const Params *p, Record *r, Row *row, const Expected *expected) {
+  static const int OF_VALUES[] = {X, E32, TOD};
+  if (row->odds <= p->support_from) return;
+  for (int k = 0; k < 3; k++) {
+    const int channel = OF_VALUES[k];
+    const Calibration *c = calibration_of(p, r, channel);
+    if ((p->on >> channel & 1) && channel != row->channel && c->count > 0 && c->latest < row->t) support(p, c, row, channel, c->cluster, expected);
+  }
+  row->odds += p->support_weight * (row->support - (row->odds - p->support_from)) + p->prior[row->channel].loudest;
+}
+
 // The rest of the channels, and one score of all.
 __attribute__((export_name("conclude")))
 void conclude(const Params *p, float *arena, Row *rows, int n) {
   for (Row *row = rows; row < rows + n; row++) {
     Record *r = record_of(p, arena, row->slot);
-    if (row->t > 0) {
-      const Expected expected = expected_at(p, row, row->rate_sum);
-      judge_run(p, r, row, &expected);
-    }
-    // A fault shows on several channels at once more often than chance does: what the others say supports the loudest.
-    if (row->odds > p->support_from) row->odds += p->support_weight * (row->support - (row->odds - p->support_from)) + p->prior[row->channel].loudest;
+    const Expected expected = expected_at(p, row, row->rate_sum);
+    if (row->t > 0) judge_run(p, r, row, &expected);
+    combine(p, r, row, &expected);
     keep_value(p, r, row->v, row->t);
     r->last = row->raw;
     r->t = row->t + 1;

@@ -120,6 +120,24 @@ describe('what goes beyond what is usual', () => {
     expect(Math.max(...found.slice(31))).toBe(found[0]);
   });
 
+  it('is supported by a value like none before, lately', () => {
+    const after = (readings: number, spike: number): number => {
+      const records = new Records(DEFAULT_TUNING, INTERVALS, ['x', 'season']);
+      records.reserve(1);
+      for (let t = 0; t <= 1000 + readings; t++) {
+        records.rows.fill(0);
+        records.rows[ROW.scale] = 1;
+        records.rows[ROW.u] = t === 1000 ? spike : t % 7;
+        records.look(1);
+        records.excess(0, season, t === 1000 + readings ? 6 : 0, 0.1);
+        records.conclude(1);
+      }
+      return records.rows[ROW.odds];
+    };
+    expect(after(30, 40)).toBeGreaterThan(after(30, 3) + 1);
+    expect(after(41, 40)).toBe(after(41, 3));
+  });
+
   it('counts for two weeks, or for some thousand readings if that is longer', () => {
     const again = (periodMs: number): number => {
       const records = new Records(DEFAULT_TUNING, INTERVALS, ['season']);
