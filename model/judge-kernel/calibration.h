@@ -22,6 +22,7 @@ typedef struct {
   double now;        // g: the rate of events a reading
   double sum;        // G: what it has summed to
   double forget;     // share of it, and of all events, that a reading forgets
+  double readings;   // that are remembered
   double size_unit;  // unit of sizes: they shrink as a series has shown more
 } Expected;
 
@@ -46,7 +47,9 @@ static double odds_of(const Params *p, const Prior *prior, Events before, double
   const double gamma = (before.n + prior->weight) / (expected->sum * prior->a + prior->weight);
   const double b = (before.sizes + p->size_weight * prior->b) / (before.n + p->size_weight);
   const double shape = before.n + p->size_weight < p->shape_limit ? before.n + p->size_weight : p->shape_limit;
-  return shape * ln(1 + h / (b * shape)) - ln(gamma * prior->a * expected->now);
+  // What comes at a steady rate is no record: two deviations below it, so that a few of them are none.
+  const double records = gamma * prior->a * expected->now, steady = (before.n - 2 * root(before.n)) / expected->readings;
+  return shape * ln(1 + h / (b * shape)) - ln(steady > records ? steady : records);
 }
 
 // The same, and learns from it.

@@ -259,8 +259,10 @@ static inline Record *record_of(const Params *p, float *arena, int slot) {
 
 static inline Expected expected_at(const Params *p, const Row *row, double sum) {
   const int t = row->t;
-  const double forget = row->period_ms / REMEMBERED_MS;
-  return (Expected){1 / (t + p->t1) + p->rate_floor, sum, forget > 0 && forget < p->forget ? forget : p->forget, 1 / (1 + p->size_settling / (t + 1))};
+  const double lately = row->period_ms / REMEMBERED_MS, forget = lately > 0 && lately < p->forget ? lately : p->forget;
+  return (Expected){
+    .now = 1 / (t + p->t1) + p->rate_floor, .sum = sum, .forget = forget, .readings = t * forget < 1 ? t : 1 / forget, .size_unit = 1 / (1 + p->size_settling / (t + 1)),
+  };
 }
 
 // The statistics of the series start anew: it is a counter, or is none. What was normal is none of the new values, so an event that is open ends (it has outgrown it).

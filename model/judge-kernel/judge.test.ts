@@ -138,6 +138,23 @@ describe('what goes beyond what is usual', () => {
     expect(after(41, 40)).toBe(after(41, 3));
   });
 
+  it('is no record where it comes again and again', () => {
+    const records = new Records(DEFAULT_TUNING, INTERVALS, ['season']);
+    records.reserve(1);
+    const found: number[] = [];
+    for (let t = 0; t < 6000; t++) {
+      records.rows.fill(0);
+      records.look(1);
+      records.excess(0, season, t % 60 === 59 ? 6 : 0, 1);
+      records.conclude(1);
+      if (t % 60 === 59) found.push(records.rows[ROW.odds]);
+    }
+    const { offset } = DEFAULT_TUNING.prior.season;
+    // As often as it came, less what a few of them may be by chance, and no larger than usual.
+    expect(found[99]).toBeLessThan(Math.log(60) + 2 + offset);
+    expect(found[4]).toBeGreaterThan(found[99] + 2);
+  });
+
   it('counts for two weeks, or for some thousand readings if that is longer', () => {
     const again = (periodMs: number): number => {
       const records = new Records(DEFAULT_TUNING, INTERVALS, ['season']);
