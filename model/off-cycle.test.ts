@@ -5,7 +5,7 @@ const MINUTE_MS = 60_000;
 
 /** Readings of a machine that pulses once in 60. */
 function pulses(bench: Bench, readings: number, draw: () => number, height = 5): void {
-  for (let k = 0; k < readings; k++) bench.feed({ power: (bench.scores.length % 60 < 8 ? height : 0) + 0.02 * draw() }, 'pump', MINUTE_MS);
+  for (let k = 0; k < readings; k++) bench.feed({ power: (Math.round(bench.nowMs / MINUTE_MS) % 60 < 8 ? height : 0) + 0.02 * draw() }, 'pump', MINUTE_MS);
 }
 
 /** Share of the readings from `from` to `to` that are in an event. */
@@ -61,6 +61,38 @@ describe('an event of a series with a cycle', () => {
     expect(bench.scores[from]).toBeGreaterThan(1);
     expect(share(bench, from, from + 6)).toBeGreaterThan(0.5);
     expect(share(bench, from + 20)).toBe(0);
+  });
+
+  it('of days is over within two hours after a fault of the level', () => {
+    const bench = new Bench();
+    const draw = noise(45);
+    const days = (readings: number, by: number): void => {
+      for (let k = 0; k < readings; k++) bench.feed({ temperature: 20 + 3 * Math.sin((2 * Math.PI * bench.scores.length) / 1440) + by + 0.2 * draw() }, 'pump', MINUTE_MS);
+    };
+    days(20_000, 0);
+    const from = bench.scores.length;
+    days(240, 15);
+    expect(share(bench, from, from + 240)).toBeGreaterThan(0.95);
+    days(1440, 0);
+    expect(share(bench, from + 240 + 120)).toBe(0);
+  });
+
+  it('holds that of no other series: a device that is new and beyond a limit meanwhile', () => {
+    const ended = (beside: boolean): number | null | undefined => {
+      const bench = new Bench({ settings: { rules: [{ device: 'new', metric: 'temperature', max: 50 }] } });
+      const draw = noise(46);
+      if (beside) pulses(bench, 6100, draw);
+      else bench.nowMs += 6100 * MINUTE_MS;
+      for (let k = 0; k < 140; k++) {
+        if (beside) pulses(bench, 1, draw, 2.5);
+        else bench.nowMs += MINUTE_MS;
+        if (k >= 100) bench.message({ temperature: k === 110 || k === 111 ? 60 : 20 + 0.1 * Math.sin(k) }, 'new');
+      }
+      if (beside) expect(bench.open.map((event) => event.device)).toEqual(['pump']);
+      return [...bench.events.values()].find((event) => event.device === 'new')?.resolvedMs;
+    };
+    expect(ended(false)).toBeTypeOf('number');
+    expect(ended(true)).toBe(ended(false));
   });
 
   it('is over when the level, off for long, is half of the way back, not when noise is', () => {

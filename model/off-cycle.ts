@@ -1,3 +1,5 @@
+import { UNKNOWN } from './ring.js';
+
 /**
  * Whether a series with a cycle is still off it, in an event: pulses of half their height are over when pulses are as they were, not when the first of them has
  * passed. The season's ring keeps no block of an event, so its latest blocks are kept here, and compared with the latest cycles that the ring knows.
@@ -17,10 +19,9 @@ const PRESENT_BLOCKS = 32;
 const LIMITS = 3;
 /** What one block counts at most, in what makes it off: a spike is no pattern. */
 const MOST_OFF = 3;
-/** After the last block that was off, what may be the next pulse is waited for: so long, or this share of the cycle if that is longer, a cycle and a little at most. */
-const WAIT_MS = 3 * 3_600_000;
-const WAIT_CYCLES = 1 / 8;
-const MOST_WAIT_CYCLES = 1.1;
+/** After the last block that was off what may be the next pulse is waited for: a cycle and a little, where that is some hours; of a longer one less, down to an hour and a half of a day. */
+const WAIT_CYCLES = 1.1;
+const WAIT_MS = 6 * 3_600_000;
 /** What has another shape, or phase, for so many cycles holds no event open any more. */
 const MOST_CYCLES = 3;
 
@@ -47,12 +48,23 @@ export class OffCycle {
     this.#codes[4 * (this.#at + PRESENT) + (block & (PRESENT_BLOCKS - 1))] = code;
   }
 
+  /** Blocks are of another length, or of other codes. */
+  clear(): void {
+    const from = 4 * (this.#at + PRESENT);
+    this.#codes.fill(UNKNOWN, from, from + PRESENT_BLOCKS);
+    this.pass();
+  }
+
+  /** A block of which there is nothing to say. */
+  pass(): void {
+    this.#ints[this.#at + OFF] = this.#ints[this.#at + SINCE] = 0;
+  }
+
   /** No event is open. @param mismatch mean of the latest quarter cycle */
   rest(mismatch: number): void {
-    const ints = this.#ints;
-    const at = this.#at;
-    this.#s[at + AWAY] = mismatch;
-    ints[at + OFF] = ints[at + SINCE] = ints[at + SO_FAR] = 0;
+    this.#s[this.#at + AWAY] = mismatch;
+    this.#ints[this.#at + SO_FAR] = 0;
+    this.pass();
   }
 
   /** A block of an event. @param mismatch of the block, and @param least what it must be beyond to count, in scales; @param cycle in blocks of @param blockMs */
@@ -63,10 +75,7 @@ export class OffCycle {
     const limit = LIMITS * least;
     const quarter = 4 / cycle;
     s[at + AWAY] += (quarter < 0.5 ? quarter : 0.5) * (Math.min(mismatch, MOST_OFF * limit) - s[at + AWAY]);
-    if (++ints[at + SO_FAR] > MOST_CYCLES * cycle) {
-      ints[at + OFF] = ints[at + SINCE] = 0;
-      return;
-    }
+    if (++ints[at + SO_FAR] > MOST_CYCLES * cycle) return this.pass();
     const off = mismatch > limit;
     ints[at + OFF] = off ? 1 : 0;
     if (off && s[at + AWAY] > limit) ints[at + SINCE] = 1;
@@ -76,5 +85,5 @@ export class OffCycle {
 
 /** Blocks for which what may be the next pulse is waited for. */
 function waits(cycle: number, blockMs: number): number {
-  return Math.min(MOST_WAIT_CYCLES * cycle, Math.max(WAIT_CYCLES * cycle, WAIT_MS / blockMs));
+  return Math.min(WAIT_CYCLES * cycle, (WAIT_MS / blockMs) ** 2 / cycle);
 }

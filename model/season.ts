@@ -156,11 +156,11 @@ export class Season {
   step(slot: number, t: number, missing: number, learning: boolean): void {
     this.finding.measured = this.finding.judged = false;
     this.pace.excess = this.clock.excess = -1;
+    this.#select(slot);
     if (t < FROM_READING) return;
     const v = this.given[VALUE];
     const mean = this.given[LEVEL];
     const scale = this.given[SCALE];
-    this.#select(slot);
     const s = this.#s;
     const ints = this.#ints;
     const at = this.#at;
@@ -249,6 +249,7 @@ export class Season {
     const moved = (mean - s[at + CENTRE]) / s[at + UNIT];
     if (moved > 2 * CODES || moved < -2 * CODES || unit > 2 * s[at + UNIT] || unit < 0.5 * s[at + UNIT]) {
       const factor = s[at + UNIT] / unit;
+      this.#offCycle.clear();
       recode(this.#codes, this.#ring, factor, (s[at + CENTRE] - mean) / unit);
       s[at + RANGE] *= factor;
       s[at + CENTRE] = mean;
@@ -341,6 +342,7 @@ export class Season {
   #lengthen(): void {
     const ints = this.#ints;
     const at = this.#at;
+    this.#offCycle.clear();
     ints[at + BLOCKS] = fold(this.#codes, this.#ring, ints[at + BLOCKS], this.#known());
     ints[at + STRIDE] *= 2;
     ints[at + HELD] >>= 1;
@@ -353,6 +355,7 @@ export class Season {
   #shorten(): void {
     const ints = this.#ints;
     const at = this.#at;
+    this.#offCycle.clear();
     ints[at + BLOCKS] = unfold(this.#codes, this.#ring, ints[at + BLOCKS], this.#known());
     ints[at + STRIDE] >>= 1;
     ints[at + HELD] *= 2;
@@ -386,7 +389,7 @@ export class Season {
   #follow(cycle: number, daily: boolean, blockMs: number): void {
     const blocks = this.#ints[this.#at + BLOCKS];
     const miss = this.arena.kernel.mismatch_in_event(this.#address, this.#present, blocks, this.#known(), cycle, daily ? 1 : 0);
-    if (miss < 0 || this.#ints[this.#at + HELD] <= JUDGE_CYCLES * cycle) this.#offCycle.rest(0);
+    if (miss < 0 || this.#ints[this.#at + HELD] <= JUDGE_CYCLES * cycle) this.#offCycle.pass();
     else this.#offCycle.step(miss / CODES, this.#reserve(cycle, daily) * this.given[LIMIT], cycle, blockMs);
   }
 

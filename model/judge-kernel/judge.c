@@ -24,6 +24,12 @@ static double noise_in_ranges(const Params *p, const Row *row, int channel, cons
   return relative > p->least_error ? relative : p->least_error;
 }
 
+// A reading of which there is nothing to say.
+static void pass(Box *box) {
+  shrink(box);
+  box->peak = (float)(box->peak * PEAK_DECAY);
+}
+
 static inline Interval *intervals_of(const Params *p, Record *r, int channel) { return (Interval *)((float *)r + p->box[channel]); }
 
 // An error, or a value in its hour. It goes on being learned in an event: a forecast that fails after a fault fails for long.
@@ -111,7 +117,9 @@ static void judge_forecasts(const Params *p, Record *r, Row *row, const Expected
     // In the unit of the series: its scale follows what it shows, what is rough for it does not.
     const double error = within(e1 * row->unit, -VALUE_LIMIT, VALUE_LIMIT);
     row->square = error * error;
+    // Where an error is none to speak of, what was found before is forgotten all the same.
     if (p->box[E1] && size_of(miss) > row->negligible) judge_error(p, r, row, E1, e1, 0, expected);
+    else pass(&r->box[E1]);
   }
   if (p->box[E32] == 0 || mute != 0 || t < HORIZON) return;
   // The mean of the latest 32 values, v among them, less its forecast.

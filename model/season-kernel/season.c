@@ -107,7 +107,7 @@ typedef struct {
   int high, low, least_high, greatest_low;
 } Usual;
 
-// At block `now`, from `reach` blocks to either side of it one, two, three and, of days, seven cycles before; `known_only`: of the latest three cycles of which they are known. `high` is UNKNOWN where nothing is.
+// Around block `now`, from `reach` blocks to either side of it one, two, three and, of days, seven cycles before; `known_only`: of the latest three cycles of which they are known. `high` is UNKNOWN where nothing is.
 static Usual usual_at(const Code *ring, int blocks, int known, int now, int reach, double cycle, int daily, int known_only) {
   Usual usual = {UNKNOWN, 127, 127, UNKNOWN};
   int compared = 0;
@@ -133,41 +133,40 @@ static Usual usual_at(const Code *ring, int blocks, int known, int now, int reac
 
 static int reach_of(double cycle) { return cycle < 24 ? 1 : rounded(cycle / 16); }
 
-// How far a block is from what is usual at its phase, in codes, and what is usual from what is around it. It is the block two sixteenths of a cycle before the latest, whose surroundings are complete.
-static int off_usual(const Code *ring, int mask, int blocks, int reach, Usual usual) {
-  const int now = blocks - 1 - 2 * reach, code = ring[now & mask];
-  if (code == UNKNOWN) return 0;
-  int top = code, bottom = code;
-  const int complete = span(ring, mask, now - 2 * reach, blocks - 1, &bottom, &top) == 0;
-  int most = 0;
-  if (code - usual.high > most) most = code - usual.high;
-  if (usual.low - code > most) most = usual.low - code;
-  if (!complete) return most;
-  if (usual.least_high - top > most) most = usual.least_high - top;
-  if (bottom - usual.greatest_low > most) most = bottom - usual.greatest_low;
-  return most;
+static int beyond_usual(int code, Usual usual) {
+  const int above = code - usual.high, below = usual.low - code, beyond = above > below ? above : below;
+  return beyond > 0 ? beyond : 0;
 }
+
+// How far what is usual two reaches before the latest block is from all that is around that: what did not come. 0 where not all of it is known.
+static int lacks_usual(const Code *ring, int mask, int blocks, int reach, Usual usual) {
+  int top = UNKNOWN, bottom = 127;
+  if (span(ring, mask, blocks - 1 - 4 * reach, blocks - 1, &bottom, &top) > 0) return 0;
+  const int high = usual.least_high - top, low = bottom - usual.greatest_low, lacks = high > low ? high : low;
+  return lacks > 0 ? lacks : 0;
+}
+
+static int larger(int one, int other) { return one > other ? one : other; }
 
 // How far a block is from the same phase of the cycles before, in codes: from the range of values around it one, two, three and, of days, seven cycles ago, or those ranges
-// from the values around the block itself. -1 where there is nothing to compare with. cycle: in blocks.
+// from the values around the block itself. It is the block two sixteenths of a cycle before the latest, whose surroundings are complete. -1 where there is nothing to compare with. cycle: in blocks.
 __attribute__((export_name("mismatch")))
 double mismatch(const Code *ring, int blocks, int known, double cycle, int daily) {
-  const int reach = reach_of(cycle);
-  const Usual usual = usual_at(ring, blocks, known, blocks - 1 - 2 * reach, reach, cycle, daily, 0);
-  return usual.high == UNKNOWN ? -1 : off_usual(ring, MASK, blocks, reach, usual);
+  const int reach = reach_of(cycle), now = blocks - 1 - 2 * reach, code = ring[now & MASK];
+  const Usual usual = usual_at(ring, blocks, known, now, reach, cycle, daily, 0);
+  if (usual.high == UNKNOWN) return -1;
+  return code == UNKNOWN ? 0 : larger(beyond_usual(code, usual), lacks_usual(ring, MASK, blocks, reach, usual));
 }
 
-// The same of an event, whose blocks are in `present`, a ring of PRESENT, and not in `ring`: from the latest cycles that are known; and how far the latest block is beyond what is usual, if that is further.
+// The same of an event, whose blocks are in `present`, a ring of PRESENT, and not in `ring`, from the latest cycles that are known. It is the latest block itself that may be beyond what is usual, so that an event is over when that is not.
 __attribute__((export_name("mismatch_in_event")))
 double mismatch_in_event(const Code *ring, const Code *present, int blocks, int known, double cycle, int daily) {
   const int reach = reach_of(cycle), latest = present[(blocks - 1) & (PRESENT - 1)];
-  const Usual usual = usual_at(ring, blocks, known, blocks - 1 - 2 * reach, reach, cycle, daily, 1);
-  if (usual.high == UNKNOWN) return -1;
-  const int off = off_usual(present, PRESENT - 1, blocks, reach, usual);
+  const Usual before = usual_at(ring, blocks, known, blocks - 1 - 2 * reach, reach, cycle, daily, 1);
   const Usual now = usual_at(ring, blocks, known, blocks - 1, reach, cycle, daily, 1);
-  if (latest == UNKNOWN || now.high == UNKNOWN) return off;
-  const int above = latest - now.high, below = now.low - latest, beyond = above > below ? above : below;
-  return beyond > off ? beyond : off;
+  if (before.high == UNKNOWN && now.high == UNKNOWN) return -1;
+  const int lacks = before.high == UNKNOWN ? 0 : lacks_usual(present, PRESENT - 1, blocks, reach, before);
+  return latest == UNKNOWN || now.high == UNKNOWN ? lacks : larger(beyond_usual(latest, now), lacks);
 }
 
 // Whether the surroundings of that block a week before it are known.

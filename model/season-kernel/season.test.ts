@@ -68,12 +68,9 @@ function beyond(code: number, before: Range[]): number {
   return Math.max(0, code - Math.max(...before.map(({ top }) => top)), Math.min(...before.map(({ bottom }) => bottom)) - code);
 }
 
-/** The codes from .. to, and those around them if all are known, against what was before. */
-function offUsual(all: number[], before: Range[]): number {
-  const code = all[all.length >> 1];
-  if (code === UNKNOWN) return 0;
-  if (all.includes(UNKNOWN)) return beyond(code, before);
-  return Math.max(beyond(code, before), Math.min(...before.map(({ top }) => top)) - Math.max(...all), Math.min(...all) - Math.max(...before.map(({ bottom }) => bottom)));
+function lacks(all: number[], before: Range[]): number {
+  if (all.includes(UNKNOWN)) return 0;
+  return Math.max(0, Math.min(...before.map(({ top }) => top)) - Math.max(...all), Math.min(...all) - Math.max(...before.map(({ bottom }) => bottom)));
 }
 
 const isKnown = (range: ReturnType<typeof rangeOf> | undefined): range is ReturnType<typeof rangeOf> => range !== undefined;
@@ -82,10 +79,13 @@ function mismatch(blocks: number, known: number, cycle: number, daily: boolean):
   const reach = reachOf(cycle);
   const cycles = surroundings(blocks, known, blocks - 1 - 2 * reach, cycle);
   const before = cycles.filter((_, k) => k < 3 || (daily && k === 6)).filter(isKnown);
-  return before.length === 0 ? -1 : offUsual(Array.from({ length: 4 * reach + 1 }, (_, i) => codes[(blocks - 1 - 4 * reach + i) & MASK]), before);
+  if (before.length === 0) return -1;
+  const all = Array.from({ length: 4 * reach + 1 }, (_, i) => codes[(blocks - 1 - 4 * reach + i) & MASK]);
+  const code = all[2 * reach];
+  return code === UNKNOWN ? 0 : Math.max(beyond(code, before), lacks(all, before));
 }
 
-/** Against the latest three cycles that are known, and of days the one a week ago; `present` are the latest blocks, the last of them too. */
+/** Against the latest three cycles that are known, and of days the one a week ago; `present` are the latest blocks. The last of them may be beyond what is usual, and all of them lack it. */
 function mismatchInEvent(present: number[], blocks: number, known: number, cycle: number, daily: boolean): number {
   const reach = reachOf(cycle);
   const latest = (now: number): Range[] => {
@@ -94,11 +94,11 @@ function mismatchInEvent(present: number[], blocks: number, known: number, cycle
     return cycles.filter((range, k) => isKnown(range) && (three.has(range) || (daily && k === 6))).filter(isKnown);
   };
   const before = latest(blocks - 1 - 2 * reach);
-  if (before.length === 0) return -1;
-  const off = offUsual(present.slice(-(4 * reach + 1)), before);
   const now = latest(blocks - 1);
+  if (before.length === 0 && now.length === 0) return -1;
   const last = present[present.length - 1];
-  return last === UNKNOWN || now.length === 0 ? off : Math.max(off, beyond(last, now));
+  const lack = before.length === 0 ? 0 : lacks(present.slice(-(4 * reach + 1)), before);
+  return Math.max(lack, last === UNKNOWN || now.length === 0 ? 0 : beyond(last, now));
 }
 
 /** A ring: a wave with noise, of `unknown` a share that is missing. Returns how much of it is known. */
