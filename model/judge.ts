@@ -227,7 +227,7 @@ export class Judge {
     given[TIME_MS] = rows[at + ROW.timestampMs];
     given[LIMIT] = this.#limit(this.records.at(slot) + USUAL, this.tuning.mismatch);
     season.step(slot, t, missing, (rowInts[row * ROW_INTS + ROW_INT.given] & GIVEN.LEARNING) !== 0);
-    if (season.holds) this.close(row, false, true);
+    if (this.#on[SEASON] && season.holds) this.close(row, false, true);
     if (this.#on[PACE] && season.pace.excess >= 0) this.records.excess(row, PACE, season.pace.excess, FORGOTTEN_TIMES);
     if (this.#on[CLOCK] && season.clock.excess >= 0) this.records.excess(row, CLOCK, season.clock.excess, FORGOTTEN_TIMES);
     const { measured, mismatch, lack } = season.finding;

@@ -6,7 +6,7 @@
 #define RING 512
 #define MASK (RING - 1)
 #define UNKNOWN (-128)
-#define PRESENT 32  // of an event: more than four sixteenths of a cycle
+#define PRESENT 32  // blocks of an event: more than four sixteenths of most cycles
 
 typedef signed char Code;
 
@@ -165,7 +165,8 @@ double mismatch_in_event(const Code *ring, const Code *present, int blocks, int 
   const Usual before = usual_at(ring, blocks, known, blocks - 1 - 2 * reach, reach, cycle, daily, 1);
   const Usual now = usual_at(ring, blocks, known, blocks - 1, reach, cycle, daily, 1);
   if (before.high == UNKNOWN && now.high == UNKNOWN) return -1;
-  const int lacks = before.high == UNKNOWN ? 0 : lacks_usual(present, PRESENT - 1, blocks, reach, before);
+  // Of a cycle that is very long not all around it is kept.
+  const int lacks = before.high == UNKNOWN || 4 * reach >= PRESENT ? 0 : lacks_usual(present, PRESENT - 1, blocks, reach, before);
   return latest == UNKNOWN || now.high == UNKNOWN ? lacks : larger(beyond_usual(latest, now), lacks);
 }
 
