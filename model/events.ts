@@ -285,7 +285,7 @@ export function eventId(device: string, metric: string, openedMs: number): strin
 
 /** How unlikely, and how long: a short one that is just over the bar is for information. */
 function severityOf(event: AnomalyEvent): Severity {
-  if (event.kind === 'limit' || event.peakScore >= 1.8) return 'critical';
+  if (event.kind === 'limit' || event.peakScore >= 1.6) return 'critical';
   const lasts = event.readings >= 64;
   if (event.peakScore >= 1.4) return lasts ? 'critical' : 'warning';
   return event.peakScore >= 1.15 || lasts || event.metrics.length > 1 ? 'warning' : 'info';

@@ -185,12 +185,9 @@ export class Judge {
     this.records.keepForecast(slot, this.predictor.location(slot, 2));
   }
 
-  /** A person called an alarm on this channel false: three events more, each of the size that its latest had. */
+  /** A person called the alarm that spoke on this channel false: three events more of the size that its latest had, on any channel that it spoke on. */
   raiseBar(slot: number, channel: number): void {
-    const { floats } = this.records;
-    const c = this.records.at(slot) + this.records.calibration(channel);
-    floats[c + SIZES] += 3 * floats[c + CLUSTER];
-    floats[c + COUNT] += 3;
+    this.#count(slot, channel, 3);
   }
 
   /** A person confirmed a fault: nothing is usual before it was told anew. */
@@ -201,13 +198,18 @@ export class Judge {
 
   /** A person confirmed the fault that spoke on this channel: it does not count against the next one, on any channel that it spoke on. */
   forgetEvent(slot: number, channel: number): void {
+    this.#count(slot, channel, -1);
+  }
+
+  /** So many events more, or less, like the one that a channel spoke of last, on all channels that spoke of it. */
+  #count(slot: number, channel: number, events: number): void {
     const { floats, ints } = this.records;
     const latest = ints[this.records.at(slot) + this.records.calibration(channel) + LATEST];
     for (let k = 0; k < CHANNELS.length; k++) {
       const c = this.records.at(slot) + this.records.calibration(k);
       if (!this.#on[k] || Math.abs(ints[c + LATEST] - latest) > SAME_EVENT_READINGS) continue;
-      floats[c + SIZES] = Math.max(0, floats[c + SIZES] - floats[c + CLUSTER]);
-      floats[c + COUNT] = Math.max(0, floats[c + COUNT] - 1);
+      floats[c + SIZES] = Math.max(0, floats[c + SIZES] + events * floats[c + CLUSTER]);
+      floats[c + COUNT] = Math.max(0, floats[c + COUNT] + events);
     }
   }
 

@@ -105,7 +105,7 @@ export const DEFAULT_TUNING: Tuning = {
   supportFrom: 5,
   supportWeight: 0.8,
   standingWeight: 0.4,
-  repeatMargin: 1,
+  repeatMargin: 1.5,
   threshold: 10.1,
   rareTo: 4,
   ageSlope: 0.75,

@@ -6,7 +6,8 @@
 static inline void offer(const Params *p, Row *row, int channel, double odds, int said, int unseen) {
   const double worth = odds + p->prior[channel].offset;
   if (worth > p->support_from) row->support += worth - p->support_from;
-  if (worth > row->odds) {
+  // The loudest is the one that makes the most of the score: what weighs less for one channel must not weigh more for all.
+  if (worth + p->prior[channel].loudest > row->odds + p->prior[row->channel].loudest) {
     row->odds = worth;
     row->channel = channel;
     row->said = (row->said & ~(ABOVE | EXTREME)) | said;

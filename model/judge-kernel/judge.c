@@ -340,6 +340,9 @@ void excess_of(const Params *p, float *arena, Row *row, int channel, double exce
   judge_excess(p, record_of(p, arena, row->slot), row, channel, excess, forgotten, ABOVE, &expected);
 }
 
+// What one reading shows shows on several channels: without a bound a single outlier of a heavy tail would have odds like none.
+#define MOST_SUPPORT 5.0
+
 // A fault shows on several channels at once more often than chance does, or on one after the other: what the others say supports the loudest, and so does what they said lately of values (an error is over with its
 // reading; an excursion supports for as long as it goes on). None is supported by itself.
 static void combine(const Params *p, Record *r, Row *row, const Expected *expected) {
@@ -350,7 +353,8 @@ static void combine(const Params *p, Record *r, Row *row, const Expected *expect
     const Calibration *c = calibration_of(p, r, channel);
     if ((p->on >> channel & 1) && channel != row->channel && c->count > 0 && c->latest < row->t) support(p, c, row, channel, c->cluster, expected);
   }
-  row->odds += p->support_weight * (row->support - (row->odds - p->support_from)) + p->prior[row->channel].loudest;
+  const double by = p->support_weight * (row->support - (row->odds - p->support_from));
+  row->odds += (by < MOST_SUPPORT ? by : MOST_SUPPORT) + p->prior[row->channel].loudest;
 }
 
 // The rest of the channels, and one score of all.

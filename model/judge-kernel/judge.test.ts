@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Records, ROW, ROW_INT, ROW_INTS } from '../records.js';
-import { CHANNELS, DEFAULT_TUNING } from '../tuning.js';
+import { CHANNELS, DEFAULT_TUNING, type Channel } from '../tuning.js';
 
 const INTERVALS = 4;
 
@@ -118,6 +118,26 @@ describe('what goes beyond what is usual', () => {
     }
     expect(found[30]).toBeGreaterThan(0);
     expect(Math.max(...found.slice(31))).toBe(found[0]);
+  });
+
+  it('is supported by no more than a bound, however much goes beyond at once', () => {
+    const odds = (channels: readonly Channel[], excess: number): number => {
+      const records = new Records(DEFAULT_TUNING, INTERVALS, CHANNELS);
+      records.reserve(1);
+      for (let t = 0; t < 1000; t++) {
+        records.rows.fill(0);
+        records.rows[ROW.scale] = 1;
+        records.look(1);
+        if (t === 999) for (const name of channels) records.excess(0, CHANNELS.indexOf(name), excess, 1);
+        records.conclude(1);
+      }
+      return records.rows[ROW.odds];
+    };
+    const few = odds(['pace', 'span'], 10) - odds(['pace'], 10);
+    const all = odds(['pace', 'span', 'season', 'clock', 'level', 'rough'], 10) - odds(['pace'], 10);
+    expect(few).toBeGreaterThan(1);
+    expect(all).toBeGreaterThan(few);
+    expect(odds(['pace', 'span', 'season', 'clock', 'level', 'rough'], 1000) - odds(['pace'], 1000)).toBeCloseTo(all, 3);
   });
 
   it('is supported by a value like none before, lately', () => {
