@@ -227,9 +227,10 @@ export class Judge {
     given[SCALE] = rows[at + ROW.scale];
     given[PERIOD_MS] = rows[at + ROW.periodMs];
     given[TIME_MS] = rows[at + ROW.timestampMs];
-    given[LIMIT] = this.#limit(this.records.at(slot) + USUAL, this.tuning.mismatch);
-    season.step(slot, t, missing, (rowInts[row * ROW_INTS + ROW_INT.given] & GIVEN.LEARNING) !== 0);
-    if (this.#on[SEASON] && season.holds) this.close(row, false, true);
+    const learning = (rowInts[row * ROW_INTS + ROW_INT.given] & GIVEN.LEARNING) !== 0;
+    if (!learning) given[LIMIT] = this.#limit(this.records.at(slot) + USUAL, this.tuning.mismatch);
+    season.step(slot, t, missing, learning);
+    if (!learning && this.#on[SEASON] && season.holds) this.close(row, false, true);
     if (this.#on[PACE] && season.pace.excess >= 0) this.records.excess(row, PACE, season.pace.excess, FORGOTTEN_TIMES);
     if (this.#on[CLOCK] && season.clock.excess >= 0) this.records.excess(row, CLOCK, season.clock.excess, FORGOTTEN_TIMES);
     const { measured, mismatch, lack } = season.finding;

@@ -3,6 +3,7 @@ import { Clock, CLOCK_WORDS, type ClockFinding } from './clock.js';
 import { OffCycle, OFF_CYCLE_WORDS } from './off-cycle.js';
 import { MOST_MISSING, Pace, PACE_WORDS, type PaceFinding } from './pace.js';
 import { fold, PATTERN_BLOCKS, recode, unfold, UNKNOWN } from './ring.js';
+import { near, Scan } from './scan.js';
 import { SeasonArena } from './season-arena.js';
 import type { Tuning } from './tuning.js';
 
@@ -11,16 +12,8 @@ const MASK = PATTERN_BLOCKS - 1;
 const CODES = 20;
 /** Readings until centre and unit are known well enough to encode by. */
 const FROM_READING = 24;
-const LEAST_LAG = 8;
-const MOST_LAG = 224;
 /** Lags that a scan takes at each block: at one, a cycle is found up to a cycle later. */
 const LAGS_A_BLOCK = 8;
-/** A peak of the autocorrelation is a cycle if it is this high, and as much above the trough before it. */
-const LEAST_PEAK = 0.5;
-/** A later peak must be this much better than an earlier one: the cycle, and not twice the cycle. */
-const FIRST = 0.85;
-/** What the cycle that is known already, and the day, are worth more. */
-const FAVOUR = 1.25;
 /** Blocks in a cycle: with more, blocks are made longer, with fewer shorter. */
 const MOST_BLOCKS = 60;
 const LEAST_BLOCKS = 28;
@@ -51,13 +44,7 @@ const SUM = 3; // of them, less the centre
 const BLOCKS = 4; // int: blocks so far, modulo 2^30
 const CENTRE = 5; // code 0
 const UNIT = 6; // a code's width
-const LAG = 7; // int: lag that the scan has come to; 0 between scans
-const MEAN = 8; // of the codes when the scan began
-const BEFORE = 9; // autocorrelation at the last lag and the one before
-const BEFORE_2 = 10;
-const TROUGH = 11; // the least autocorrelation so far in this scan
-const PEAK_LAG = 12; // the scan's choice
-const PEAK = 13;
+const SCAN = 7; // SCAN_WORDS of them
 const WAIT = 14; // int: blocks until the next scan
 const EMPTY_SCANS = 15; // int: in a row
 const RIVAL = 16; // readings of another cycle that the last scan saw: seen again it is believed
@@ -111,6 +98,7 @@ export class Season {
   readonly #pace: Pace;
   readonly #clock = new Clock();
   readonly #offCycle = new OffCycle();
+  readonly #scan = new Scan();
 
   // The series at hand.
   #s: Float32Array = new Float32Array(0);
@@ -118,9 +106,8 @@ export class Season {
   #codes: Int8Array = new Int8Array(0);
   #at = 0;
   #ring = 0;
-  /** Where the kernel finds the ring, and the blocks of an event. */
+  /** Where the kernel finds the ring. */
   #address = 0;
-  #present = 0;
 
   constructor({ pace, paceUsual }: Pick<Tuning, 'pace' | 'paceUsual'>) {
     this.#pace = new Pace(pace, paceUsual);
@@ -138,6 +125,7 @@ export class Season {
 
   /** Whether it is off its cycle, in an event. */
   get holds(): boolean {
+    this.#selectOfBlock();
     return this.#offCycle.holds;
   }
 
@@ -183,7 +171,7 @@ export class Season {
     else this.#offCycle.rest(0);
     if (!learning) this.#codes[this.#ring + ((ints[at + BLOCKS] - 1) & MASK)] = UNKNOWN;
     if (ints[at + BLOCKS] % BOUND_EVERY === 0) this.#bound();
-    if (ints[at + LAG] > 0) for (let n = 0; n < LAGS_A_BLOCK && ints[at + LAG] > 0; n++) this.#scan(this.given[PERIOD_MS]);
+    if (this.#scan.lag > 0) for (let n = 0; n < LAGS_A_BLOCK && this.#scan.lag > 0; n++) this.#scanLag(this.given[PERIOD_MS]);
     else if (ints[at + WAIT]-- <= 0) this.#begin(mean, scale);
   }
 
@@ -207,7 +195,11 @@ export class Season {
     this.#address = arena.address(page, this.#at + RING);
     this.#pace.select(this.#s, this.#ints, this.#at + PACE);
     this.#clock.select(this.#s, this.#ints, this.#at + CLOCK);
-    this.#present = arena.address(page, this.#at + OFF_CYCLE);
+  }
+
+  /** What is looked at once a block. */
+  #selectOfBlock(): void {
+    this.#scan.select(this.#s, this.#ints, this.#at + SCAN);
     this.#offCycle.select(this.#s, this.#ints, this.#codes, this.#at + OFF_CYCLE);
   }
 
@@ -225,6 +217,7 @@ export class Season {
   }
 
   #push(): void {
+    this.#selectOfBlock();
     const s = this.#s;
     const ints = this.#ints;
     const at = this.#at;
@@ -269,39 +262,21 @@ export class Season {
       this.#ints[at + WAIT] = 40;
       return;
     }
-    s[at + MEAN] = sum / n;
-    s[at + BEFORE] = s[at + BEFORE_2] = s[at + TROUGH] = 1;
-    s[at + PEAK] = s[at + PEAK_LAG] = 0;
-    this.#ints[at + LAG] = 2;
+    this.#scan.begin(sum / n);
   }
 
   /** One lag of the autocorrelation. */
-  #scan(periodMs: number): void {
+  #scanLag(periodMs: number): void {
     const s = this.#s;
     const ints = this.#ints;
     const at = this.#at;
-    const lag = ints[at + LAG];
+    const scan = this.#scan;
     const known = this.#known();
     const day = DAY_MS / (ints[at + STRIDE] * periodMs);
-    const r = this.arena.kernel.correlation(this.#address, ints[at + BLOCKS], known, lag, s[at + MEAN]);
-    const before = s[at + BEFORE];
-    const peak = lag - 1;
-    if (peak >= LEAST_LAG && before > r && before >= s[at + BEFORE_2] && before - s[at + TROUGH] > LEAST_PEAK && before > LEAST_PEAK) {
-      const worth = before * (near(peak, s[at + CYCLE]) ? FAVOUR : 1) * (near(peak, day) ? FAVOUR : 1);
-      if (worth > s[at + PEAK] / FIRST) {
-        const bend = s[at + BEFORE_2] - 2 * before + r;
-        s[at + PEAK_LAG] = peak + (bend < 0 ? 0.5 * (s[at + BEFORE_2] - r) / bend : 0);
-        s[at + PEAK] = worth;
-      }
-    }
-    if (r < s[at + TROUGH]) s[at + TROUGH] = r;
-    s[at + BEFORE_2] = before;
-    s[at + BEFORE] = r;
-    ints[at + LAG] = lag + 1;
-    if (lag <= MOST_LAG && lag <= 0.45 * known) return;
-    ints[at + LAG] = 0;
+    scan.take(this.arena.kernel.correlation(this.#address, ints[at + BLOCKS], known, scan.lag, scan.mean), s[at + CYCLE], day, 0.45 * known);
+    if (scan.lag > 0) return;
     // A day is known exactly, which seven of them need.
-    if (s[at + PEAK_LAG] > 0) this.#found(near(s[at + PEAK_LAG], day) ? day : s[at + PEAK_LAG], known);
+    if (scan.found > 0) this.#found(near(scan.found, day) ? day : scan.found, known);
     else this.#foundNone(known);
   }
 
@@ -388,7 +363,7 @@ export class Season {
   /** A block of an event. */
   #follow(cycle: number, daily: boolean, blockMs: number): void {
     const blocks = this.#ints[this.#at + BLOCKS];
-    const miss = this.arena.kernel.mismatch_in_event(this.#address, this.#present, blocks, this.#known(), cycle, daily ? 1 : 0);
+    const miss = this.arena.kernel.mismatch_in_event(this.#address, this.#address + 4 * (OFF_CYCLE - RING), blocks, this.#known(), cycle, daily ? 1 : 0);
     if (miss < 0 || this.#ints[this.#at + HELD] <= JUDGE_CYCLES * cycle) this.#offCycle.pass();
     else this.#offCycle.step(miss / CODES, this.#reserve(cycle, daily) * this.given[LIMIT], cycle, blockMs);
   }
@@ -416,8 +391,4 @@ export class Season {
     }
     return range < due ? (due - range) / usual : 0;
   }
-}
-
-function near(one: number, other: number): boolean {
-  return one > 0.94 * other && one < 1.06 * other;
 }

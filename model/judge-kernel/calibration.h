@@ -23,8 +23,8 @@ typedef struct {
   double now;        // g: the rate of events a reading
   double sum;        // G: what it has summed to
   double forget;     // share of it, and of all events, that a reading forgets
-  double readings;   // that are remembered
   double size_unit;  // unit of sizes: they shrink as a series has shown more
+  int t;             // readings before it
 } Expected;
 
 // The events of a channel: how many, and the sum of their sizes.
@@ -49,7 +49,8 @@ static double odds_of(const Params *p, const Prior *prior, Events before, double
   const double b = (before.sizes + p->size_weight * prior->b) / (before.n + p->size_weight);
   const double shape = before.n + p->size_weight < p->shape_limit ? before.n + p->size_weight : p->shape_limit;
   // What comes at a steady rate is no record: two deviations below it, so that a few of them are none.
-  const double records = gamma * prior->a * expected->now, steady = (before.n - 2 * root(before.n)) / expected->readings;
+  const double records = gamma * prior->a * expected->now, readings = expected->t * expected->forget < 1 ? expected->t : 1 / expected->forget;
+  const double steady = (before.n - 2 * root(before.n)) / readings;
   return shape * ln(1 + h / (b * shape)) - ln(steady > records ? steady : records);
 }
 

@@ -263,13 +263,13 @@ static inline Record *record_of(const Params *p, float *arena, int slot) {
   return (Record *)(arena + (unsigned)slot * (unsigned long)p->stride);
 }
 
-#define REMEMBERED_MS (14 * DAY_MS)  // one false alarm is allowed in so long: of what comes as often a memory of hours knows nothing
+#define FORGOTTEN_A_MS (1 / (14 * DAY_MS))  // one false alarm is allowed in so long: of what comes as often a memory of hours knows nothing
 
 static inline Expected expected_at(const Params *p, const Row *row, double sum) {
   const int t = row->t;
-  const double lately = row->period_ms / REMEMBERED_MS, forget = lately > 0 && lately < p->forget ? lately : p->forget;
+  const double lately = row->period_ms * FORGOTTEN_A_MS;
   return (Expected){
-    .now = 1 / (t + p->t1) + p->rate_floor, .sum = sum, .forget = forget, .readings = t * forget < 1 ? t : 1 / forget, .size_unit = 1 / (1 + p->size_settling / (t + 1)),
+    .now = 1 / (t + p->t1) + p->rate_floor, .sum = sum, .forget = lately > 0 && lately < p->forget ? lately : p->forget, .size_unit = 1 / (1 + p->size_settling / (t + 1)), .t = t,
   };
 }
 
