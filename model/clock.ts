@@ -1,4 +1,5 @@
 import { DAY_TICKS } from './calendar.js';
+import { SeasonPart } from './season-part.js';
 
 /**
  * When of the day a series rises and falls, where it does so by the clock: a door that opens at seven, a schedule of set points. How long it then stays so is the matter
@@ -50,26 +51,16 @@ export interface ClockFinding {
   excess: number;
 }
 
-export class Clock {
+export class Clock extends SeasonPart {
   readonly finding: ClockFinding = { excess: -1 };
-  #s: Float32Array = new Float32Array(0);
-  #ints: Int32Array = new Int32Array(0);
-  #at = 0;
-
-  /** The words of the series that is meant. */
-  select(floats: Float32Array, ints: Int32Array, at: number): void {
-    this.#s = floats;
-    this.#ints = ints;
-    this.#at = at;
-  }
 
   /**
    * @param high where the series is now; @param tick of the reading, from 1970 on; @param lasting readings that it must stay so for an edge
    * @param gap too much is missing before the reading to know what was there; @param learning false in an event, whose edges teach nothing
    */
   step(high: boolean, tick: number, lasting: number, gap: boolean, learning: boolean): void {
-    const ints = this.#ints;
-    const at = this.#at;
+    const ints = this.ints;
+    const at = this.at;
     this.finding.excess = -1;
     this.#turn(tick, gap, learning);
     if (gap) ints[at + STATE] &= ~KNOWN;
@@ -88,9 +79,9 @@ export class Clock {
 
   /** Another day begins. */
   #turn(tick: number, gap: boolean, learning: boolean): void {
-    const ints = this.#ints;
-    const at = this.#at;
-    const today = Math.floor((tick - this.#s[at + MIDDLE]) / DAY_TICKS + 0.5);
+    const ints = this.ints;
+    const at = this.at;
+    const today = Math.floor((tick - this.s[at + MIDDLE]) / DAY_TICKS + 0.5);
     const days = today - ints[at + TODAY];
     // A gap hides the end of the day in which it began.
     if (gap) ints[at + SEEN] &= ~1;
@@ -104,9 +95,9 @@ export class Clock {
   }
 
   #edge(kind: 0 | 1, learning: boolean): void {
-    const s = this.#s;
-    const ints = this.#ints;
-    const at = this.#at;
+    const s = this.s;
+    const ints = this.ints;
+    const at = this.at;
     const time = ints[at + PENDING_AT];
     const count = ints[at + COUNTS + kind];
     const off = this.#distance(kind, time);
@@ -124,23 +115,23 @@ export class Clock {
   }
 
   #follow(time: number, count: number): void {
-    const s = this.#s;
-    const at = this.#at;
+    const s = this.s;
+    const at = this.at;
     const off = time - s[at + MIDDLE];
     const middle = count === 0 ? time : s[at + MIDDLE] + FOLLOW * (off - DAY_TICKS * Math.round(off / DAY_TICKS));
     // Days are counted from their middle: where it passes midnight, what is called today moves with it.
     const turned = count === 0 ? 0 : Math.floor(middle / DAY_TICKS);
     s[at + MIDDLE] = middle - turned * DAY_TICKS;
-    this.#ints[at + TODAY] += turned;
+    this.ints[at + TODAY] += turned;
   }
 
   #limit(): number {
-    return LEAST_TICKS + USUAL * this.#s[this.#at + SPREAD];
+    return LEAST_TICKS + USUAL * this.s[this.at + SPREAD];
   }
 
   /** From the nearest of the latest edges of its kind. */
   #distance(kind: 0 | 1, time: number): number {
-    const count = this.#ints[this.#at + COUNTS + kind];
+    const count = this.ints[this.at + COUNTS + kind];
     let nearest = DAY_TICKS / 2;
     for (let k = 0; k < TIMES_KEPT && k < count; k++) {
       const apart = Math.abs(time - this.#time(kind, k));
@@ -150,14 +141,14 @@ export class Clock {
   }
 
   #time(kind: 0 | 1, k: number): number {
-    return (this.#ints[this.#at + TIMES + 2 * kind + (k >> 2)] >> (8 * (k & 3))) & 0xff;
+    return (this.ints[this.at + TIMES + 2 * kind + (k >> 2)] >> (8 * (k & 3))) & 0xff;
   }
 
   /** It is low: did it not rise today? Asked until it is answered, once a day. */
   #miss(tick: number): void {
-    const s = this.#s;
-    const ints = this.#ints;
-    const at = this.#at;
+    const s = this.s;
+    const ints = this.ints;
+    const at = this.at;
     if ((ints[at + STATE] & TOLD) !== 0 || (ints[at + SEEN] & 1) === 0 || (ints[at + ROSE] & 1) !== 0) return;
     if (ints[at + COUNTS + 1] < JUDGE_FROM || s[at + SPREAD] >= REGULAR_TICKS) return;
     const since = tick - s[at + MIDDLE] + DAY_TICKS / 2 - DAY_TICKS * ints[at + TODAY];
@@ -169,9 +160,9 @@ export class Clock {
 
   /** Ticks of their day by which all of the latest rises had come. */
   #latest(): number {
-    const from = DAY_TICKS * 1.5 - this.#s[this.#at + MIDDLE];
+    const from = DAY_TICKS * 1.5 - this.s[this.at + MIDDLE];
     let latest = 0;
-    for (let k = 0; k < TIMES_KEPT && k < this.#ints[this.#at + COUNTS + 1]; k++) {
+    for (let k = 0; k < TIMES_KEPT && k < this.ints[this.at + COUNTS + 1]; k++) {
       const within = (this.#time(1, k) + from) % DAY_TICKS;
       if (within > latest) latest = within;
     }
@@ -180,17 +171,17 @@ export class Clock {
 
   /** The last time that this day of the week was seen. */
   #roseOnThisWeekday(): boolean {
-    const seen = this.#ints[this.#at + SEEN];
+    const seen = this.ints[this.at + SEEN];
     for (let before = 7; before < OLDEST_DAY; before += 7) {
-      if (((seen >>> before) & 1) !== 0) return ((this.#ints[this.#at + ROSE] >>> before) & 1) !== 0;
+      if (((seen >>> before) & 1) !== 0) return ((this.ints[this.at + ROSE] >>> before) & 1) !== 0;
     }
     return false;
   }
 
   /** Of how many of the days before it was the same whether they rose as a week before them. */
   #sureness(): number {
-    const seen = this.#ints[this.#at + SEEN];
-    const rose = this.#ints[this.#at + ROSE];
+    const seen = this.ints[this.at + SEEN];
+    const rose = this.ints[this.at + ROSE];
     const pairs = (seen & (seen >>> 7)) >>> 1;
     const unlike = countBits(pairs & ((rose ^ (rose >>> 7)) >>> 1));
     const alike = countBits(pairs) - unlike;

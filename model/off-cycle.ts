@@ -1,4 +1,5 @@
-import { UNKNOWN } from './ring.js';
+import { quarterWeight, UNKNOWN } from './ring.js';
+import { SeasonPart } from './season-part.js';
 
 /**
  * Whether a series with a cycle is still off it, in an event: pulses of half their height are over when pulses are as they were, not when the first of them has
@@ -25,56 +26,45 @@ const WAIT_MS = 6 * 3_600_000;
 /** What has another shape, or phase, for so many cycles holds no event open any more. */
 const MOST_CYCLES = 3;
 
-export class OffCycle {
-  #s: Float32Array = new Float32Array(0);
-  #ints: Int32Array = new Int32Array(0);
-  #codes: Int8Array = new Int8Array(0);
-  #at = 0;
-
-  /** The words of the series that is meant. */
-  select(floats: Float32Array, ints: Int32Array, codes: Int8Array, at: number): void {
-    this.#s = floats;
-    this.#ints = ints;
-    this.#codes = codes;
-    this.#at = at;
-  }
+export class OffCycle extends SeasonPart {
+  /** The same memory as the words. */
+  codes: Int8Array = new Int8Array(0);
 
   /** Whether its cycle holds the event open. */
   get holds(): boolean {
-    return this.#ints[this.#at + SINCE] > 0 || this.#ints[this.#at + OFF] > 0;
+    return this.ints[this.at + SINCE] > 0 || this.ints[this.at + OFF] > 0;
   }
 
   keep(block: number, code: number): void {
-    this.#codes[4 * (this.#at + PRESENT) + (block & (PRESENT_BLOCKS - 1))] = code;
+    this.codes[4 * (this.at + PRESENT) + (block & (PRESENT_BLOCKS - 1))] = code;
   }
 
   /** Blocks are of another length, or of other codes. */
   clear(): void {
-    const from = 4 * (this.#at + PRESENT);
-    this.#codes.fill(UNKNOWN, from, from + PRESENT_BLOCKS);
+    const from = 4 * (this.at + PRESENT);
+    this.codes.fill(UNKNOWN, from, from + PRESENT_BLOCKS);
     this.pass();
   }
 
   /** A block of which there is nothing to say. */
   pass(): void {
-    this.#ints[this.#at + OFF] = this.#ints[this.#at + SINCE] = 0;
+    this.ints[this.at + OFF] = this.ints[this.at + SINCE] = 0;
   }
 
   /** No event is open. @param mismatch mean of the latest quarter cycle */
   rest(mismatch: number): void {
-    this.#s[this.#at + AWAY] = mismatch;
-    this.#ints[this.#at + SO_FAR] = 0;
+    this.s[this.at + AWAY] = mismatch;
+    this.ints[this.at + SO_FAR] = 0;
     this.pass();
   }
 
   /** A block of an event. @param mismatch of the block, and @param least what it must be beyond to count, in scales; @param cycle in blocks of @param blockMs */
   step(mismatch: number, least: number, cycle: number, blockMs: number): void {
-    const s = this.#s;
-    const ints = this.#ints;
-    const at = this.#at;
+    const s = this.s;
+    const ints = this.ints;
+    const at = this.at;
     const limit = LIMITS * least;
-    const quarter = 4 / cycle;
-    s[at + AWAY] += (quarter < 0.5 ? quarter : 0.5) * (Math.min(mismatch, MOST_OFF * limit) - s[at + AWAY]);
+    s[at + AWAY] += quarterWeight(cycle) * (Math.min(mismatch, MOST_OFF * limit) - s[at + AWAY]);
     if (++ints[at + SO_FAR] > MOST_CYCLES * cycle) return this.pass();
     const off = mismatch > limit;
     ints[at + OFF] = off ? 1 : 0;

@@ -1,4 +1,5 @@
 import { isWeeksBefore } from './calendar.js';
+import { SeasonPart } from './season-part.js';
 
 /**
  * How long a series stays high and low, where it does so regularly: the pulses and pauses of a machine, the teeth of a saw. Each time, in logarithms, is held
@@ -53,44 +54,36 @@ export interface PaceFinding {
   excess: number;
 }
 
-export class Pace {
+export class Pace extends SeasonPart {
   readonly finding: PaceFinding = { excess: -1 };
-  #s: Float32Array = new Float32Array(0);
-  #ints: Int32Array = new Int32Array(0);
-  #at = 0;
 
   /** @param least logarithms by which a time may always be off, and @param usual how many times its usual spread on top of that */
-  constructor(readonly least: number, readonly usual: number) {}
-
-  /** The words of the series that is meant. */
-  select(floats: Float32Array, ints: Int32Array, at: number): void {
-    this.#s = floats;
-    this.#ints = ints;
-    this.#at = at;
+  constructor(readonly least: number, readonly usual: number) {
+    super();
   }
 
   /** Whether it is known what is high and what is low. */
   get bounded(): boolean {
-    return this.#s[this.#at + RISE] > this.#s[this.#at + FALL];
+    return this.s[this.at + RISE] > this.s[this.at + FALL];
   }
 
   get high(): boolean {
-    return (this.#ints[this.#at + STATE] & HIGH) !== 0;
+    return (this.ints[this.at + STATE] & HIGH) !== 0;
   }
 
   /** The values between which the series usually is. */
   bound(low: number, high: number): void {
     const middle = 0.5 * (low + high);
     const half = HYSTERESIS * (high - low);
-    this.#s[this.#at + FALL] = middle - half;
-    this.#s[this.#at + RISE] = middle + half;
+    this.s[this.at + FALL] = middle - half;
+    this.s[this.at + RISE] = middle + half;
   }
 
   /** @param tick of the reading, from 1970 on; @param learning false in an event, whose times teach nothing */
   step(v: number, tick: number, missing: number, learning: boolean): void {
-    const s = this.#s;
-    const ints = this.#ints;
-    const at = this.#at;
+    const s = this.s;
+    const ints = this.ints;
+    const at = this.at;
     this.finding.excess = -1;
     const gap = missing > MOST_MISSING;
     ints[at + SINCE] = gap ? 1 : ints[at + SINCE] + 1 + missing;
@@ -109,12 +102,12 @@ export class Pace {
 
   /** The time so far. */
   #now(): number {
-    return Math.log(this.#ints[this.#at + SINCE] + 1);
+    return Math.log(this.ints[this.at + SINCE] + 1);
   }
 
   #begin(kind: number, tick: number, state: number): void {
-    const ints = this.#ints;
-    const at = this.#at;
+    const ints = this.ints;
+    const at = this.at;
     ints[at + STATE] = kind | state;
     ints[at + SINCE] = 1;
     ints[at + BEGAN] = tick;
@@ -122,9 +115,9 @@ export class Pace {
   }
 
   #end(kind: number): void {
-    const s = this.#s;
-    const at = this.#at;
-    const state = this.#ints[at + STATE];
+    const s = this.s;
+    const at = this.at;
+    const state = this.ints[at + STATE];
     if ((state & SEEN) === 0) return;
     const off = s[at + LENGTH + kind] > 0 ? this.#now() - s[at + LENGTH + kind] : 0;
     const before = this.#aWeekBefore(kind);
@@ -139,12 +132,12 @@ export class Pace {
   /** Length of the unusual time of the kind that began at the same time of a week before, 0 where there was none. */
   #aWeekBefore(kind: number): number {
     const k = this.#unusual(kind);
-    return k < 0 ? 0 : this.#s[this.#at + UNUSUAL + 2 * (UNUSUAL_KEPT * kind + k) + 1];
+    return k < 0 ? 0 : this.s[this.at + UNUSUAL + 2 * (UNUSUAL_KEPT * kind + k) + 1];
   }
 
   #unusual(kind: number): number {
-    const ints = this.#ints;
-    const at = this.#at;
+    const ints = this.ints;
+    const at = this.at;
     for (let k = 0; k < UNUSUAL_KEPT; k++) {
       if (isWeeksBefore(ints[at + UNUSUAL + 2 * (UNUSUAL_KEPT * kind + k)], ints[at + BEGAN])) return k;
     }
@@ -153,32 +146,32 @@ export class Pace {
 
   /** The present time is an unusual one; it takes the place of what it is like, or of the oldest. */
   #keep(kind: number, usual: boolean): void {
-    const ints = this.#ints;
-    const at = this.#at + UNUSUAL + 2 * UNUSUAL_KEPT * kind;
+    const ints = this.ints;
+    const at = this.at + UNUSUAL + 2 * UNUSUAL_KEPT * kind;
     let place = usual ? this.#unusual(kind) : 0;
     for (let k = 1; !usual && k < UNUSUAL_KEPT; k++) if (ints[at + 2 * k] < ints[at + 2 * place]) place = k;
-    ints[at + 2 * place] = ints[this.#at + BEGAN];
-    this.#s[at + 2 * place + 1] = this.#now();
+    ints[at + 2 * place] = ints[this.at + BEGAN];
+    this.s[at + 2 * place + 1] = this.#now();
   }
 
   /** Whether there were enough times to judge by; of this kind each may have been touched. */
   #isKnown(kind: number): boolean {
-    return this.#ints[this.#at + COUNT] >= JUDGE_FROM && this.#s[this.#at + LENGTH + kind] > 0;
+    return this.ints[this.at + COUNT] >= JUDGE_FROM && this.s[this.at + LENGTH + kind] > 0;
   }
 
   #limit(): number {
-    return this.least + this.usual * this.#s[this.#at + SPREAD];
+    return this.least + this.usual * this.s[this.at + SPREAD];
   }
 
   #late(off: number): number {
-    if (this.#s[this.#at + SPREAD] >= REGULAR_LATE) return 0;
+    if (this.s[this.at + SPREAD] >= REGULAR_LATE) return 0;
     return (off < MOST_LATE ? off : MOST_LATE) / (LATE * this.#limit());
   }
 
   #learn(kind: number, judged: boolean): void {
-    const s = this.#s;
-    const ints = this.#ints;
-    const at = this.#at;
+    const s = this.s;
+    const ints = this.ints;
+    const at = this.at;
     const count = ++ints[at + COUNT];
     if (s[at + LENGTH + kind] === 0) {
       s[at + LENGTH + kind] = this.#now();
@@ -197,7 +190,7 @@ export class Pace {
 
   #due(kind: number): number {
     const least = LATE * this.#limit();
-    if (!this.#isKnown(kind) || this.#s[this.#at + SPREAD] >= REGULAR_LATE || least > MOST_LATE) return 0;
-    return Math.ceil(Math.exp(Math.max(this.#s[this.#at + LENGTH + kind], this.#aWeekBefore(kind)) + least)) - 1;
+    if (!this.#isKnown(kind) || this.s[this.at + SPREAD] >= REGULAR_LATE || least > MOST_LATE) return 0;
+    return Math.ceil(Math.exp(Math.max(this.s[this.at + LENGTH + kind], this.#aWeekBefore(kind)) + least)) - 1;
   }
 }

@@ -52,3 +52,8 @@ function reverse(codes: Int8Array, at: number, n: number): void {
     codes[at + j] = kept;
   }
 }
+
+/** Weight of a block in an exponential mean over a quarter of a cycle of so many. */
+export function quarterWeight(cycle: number): number {
+  return Math.min(4 / cycle, 0.5);
+}

@@ -1,3 +1,5 @@
+import { SeasonPart } from './season-part.js';
+
 /**
  * A walk over the lags of a ring's autocorrelation, some at each block: its cycle is the first high peak. Which lag has which correlation is for the caller to say.
  */
@@ -20,46 +22,36 @@ const FIRST = 0.85;
 /** What the cycle that is known already, and the day, are worth more. */
 const FAVOUR = 1.25;
 
-export class Scan {
-  #s: Float32Array = new Float32Array(0);
-  #ints: Int32Array = new Int32Array(0);
-  #at = 0;
-
-  /** The words of the series that is meant. */
-  select(floats: Float32Array, ints: Int32Array, at: number): void {
-    this.#s = floats;
-    this.#ints = ints;
-    this.#at = at;
-  }
+export class Scan extends SeasonPart {
 
   /** The lag that comes next; 0 between scans. */
   get lag(): number {
-    return this.#ints[this.#at + LAG];
+    return this.ints[this.at + LAG];
   }
 
   get mean(): number {
-    return this.#s[this.#at + MEAN];
+    return this.s[this.at + MEAN];
   }
 
   /** Blocks of the cycle that the last scan chose; 0 where it saw none. */
   get found(): number {
-    return this.#s[this.#at + PEAK_LAG];
+    return this.s[this.at + PEAK_LAG];
   }
 
   begin(mean: number): void {
-    const s = this.#s;
-    const at = this.#at;
+    const s = this.s;
+    const at = this.at;
     s[at + MEAN] = mean;
     s[at + BEFORE] = s[at + BEFORE_2] = s[at + TROUGH] = 1;
     s[at + PEAK] = s[at + PEAK_LAG] = 0;
-    this.#ints[at + LAG] = 2;
+    this.ints[at + LAG] = 2;
   }
 
   /** @param r correlation at `lag`; @param cycle that is known, and @param day, in blocks: they are worth more; @param most lag */
   take(r: number, cycle: number, day: number, most: number): void {
-    const s = this.#s;
-    const at = this.#at;
-    const lag = this.#ints[at + LAG];
+    const s = this.s;
+    const at = this.at;
+    const lag = this.ints[at + LAG];
     const before = s[at + BEFORE];
     const peak = lag - 1;
     if (peak >= LEAST_LAG && before > r && before >= s[at + BEFORE_2] && before - s[at + TROUGH] > LEAST_PEAK && before > LEAST_PEAK) {
@@ -73,7 +65,7 @@ export class Scan {
     if (r < s[at + TROUGH]) s[at + TROUGH] = r;
     s[at + BEFORE_2] = before;
     s[at + BEFORE] = r;
-    this.#ints[at + LAG] = lag <= MOST_LAG && lag <= most ? lag + 1 : 0;
+    this.ints[at + LAG] = lag <= MOST_LAG && lag <= most ? lag + 1 : 0;
   }
 }
 

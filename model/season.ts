@@ -2,7 +2,7 @@ import { DAY_MS, tickOf } from './calendar.js';
 import { Clock, CLOCK_WORDS, type ClockFinding } from './clock.js';
 import { OffCycle, OFF_CYCLE_WORDS } from './off-cycle.js';
 import { MOST_MISSING, Pace, PACE_WORDS, type PaceFinding } from './pace.js';
-import { fold, PATTERN_BLOCKS, recode, unfold, UNKNOWN } from './ring.js';
+import { fold, PATTERN_BLOCKS, quarterWeight, recode, unfold, UNKNOWN } from './ring.js';
 import { near, Scan } from './scan.js';
 import { SeasonArena } from './season-arena.js';
 import type { Tuning } from './tuning.js';
@@ -136,7 +136,7 @@ export class Season {
   }
 
   /**
-   * Takes one reading: `given` is its working value less its anchor, mean and scale of the series on the same anchor, its period in ms, its time, and the mismatch, in scales, that is nothing for it.
+   * Takes one reading: `given` is its working value less its anchor, mean and scale of the series on the same anchor, its period in ms, its time, and in an event the mismatch, in scales, that is nothing for it.
    *
    * @param t readings before it; @param missing readings that were due since the last one and did not come
    * @param learning false in an event: the ring keeps no block of it, so none is compared and none to come is compared with it
@@ -200,7 +200,8 @@ export class Season {
   /** What is looked at once a block. */
   #selectOfBlock(): void {
     this.#scan.select(this.#s, this.#ints, this.#at + SCAN);
-    this.#offCycle.select(this.#s, this.#ints, this.#codes, this.#at + OFF_CYCLE);
+    this.#offCycle.select(this.#s, this.#ints, this.#at + OFF_CYCLE);
+    this.#offCycle.codes = this.#codes;
   }
 
   #bound(): void {
@@ -344,28 +345,28 @@ export class Season {
     const cycle = s[at + CYCLE];
     const blockMs = this.#ints[at + STRIDE] * periodMs;
     const daily = near(cycle * blockMs, DAY_MS);
-    if (!learning) this.#follow(cycle, daily, blockMs);
+    const reserve = this.#reserve(cycle, daily);
+    if (!learning) this.#follow(cycle, daily, blockMs, reserve);
     else this.#offCycle.rest(s[at + MISMATCH]);
     const miss = this.arena.kernel.mismatch(this.#address, this.#ints[at + BLOCKS], this.#known(), cycle, daily ? 1 : 0);
     if (miss < 0) return;
-    const quarter = 4 / cycle;
-    s[at + MISMATCH] += (quarter < 0.5 ? quarter : 0.5) * (miss / CODES - s[at + MISMATCH]);
+    s[at + MISMATCH] += quarterWeight(cycle) * (miss / CODES - s[at + MISMATCH]);
     const held = ++this.#ints[at + HELD];
     const { finding } = this;
     finding.measured = held > LEARN_CYCLES * cycle;
     finding.judged = held > JUDGE_CYCLES * cycle && this.#ints[at + EMPTY_SCANS] === 0;
-    finding.reserve = this.#reserve(cycle, daily);
+    finding.reserve = reserve;
     finding.blocks = 1 + held - LEARN_CYCLES * cycle;
     finding.mismatch = s[at + MISMATCH];
     finding.lack = held % LACK_EVERY === 0 ? this.#lack(cycle, daily) : -1;
   }
 
   /** A block of an event. */
-  #follow(cycle: number, daily: boolean, blockMs: number): void {
+  #follow(cycle: number, daily: boolean, blockMs: number, reserve: number): void {
     const blocks = this.#ints[this.#at + BLOCKS];
     const miss = this.arena.kernel.mismatch_in_event(this.#address, this.#address + 4 * (OFF_CYCLE - RING), blocks, this.#known(), cycle, daily ? 1 : 0);
     if (miss < 0 || this.#ints[this.#at + HELD] <= JUDGE_CYCLES * cycle) this.#offCycle.pass();
-    else this.#offCycle.step(miss / CODES, this.#reserve(cycle, daily) * this.given[LIMIT], cycle, blockMs);
+    else this.#offCycle.step(miss / CODES, reserve * this.given[LIMIT], cycle, blockMs);
   }
 
   /** Of a day that may be the first of its week, or of which the one a week ago is not known. */

@@ -33,8 +33,8 @@ typedef struct {
 } Events;
 
 // Events are forgotten by and by.
-static Events events_of(const Expected *expected, const Calibration *c, int t) {
-  const double kept = exp_of((c->latest - t) * expected->forget);
+static Events events_of(const Expected *expected, const Calibration *c) {
+  const double kept = exp_of((c->latest - expected->t) * expected->forget);
   return (Events){c->count * kept, c->sizes * kept};
 }
 
@@ -55,9 +55,9 @@ static double odds_of(const Params *p, const Prior *prior, Events before, double
 }
 
 // The same, and learns from it.
-static double surprise(const Params *p, Calibration *c, const Prior *prior, double h, int t, const Expected *expected) {
-  const int same_event = c->count > 0 && t - c->latest <= CLUSTER_READINGS;
-  Events all = events_of(expected, c, t);
+static double surprise(const Params *p, Calibration *c, const Prior *prior, double h, const Expected *expected) {
+  const int t = expected->t, same_event = c->count > 0 && t - c->latest <= CLUSTER_READINGS;
+  Events all = events_of(expected, c);
   const double odds = odds_of(p, prior, same_event ? before_latest(all, c) : all, h, expected);
   if (!same_event) {
     all.n += 1;
@@ -84,7 +84,7 @@ static inline Calibration *calibration_of(const Params *p, Record *r, int channe
 static double report(const Params *p, Record *r, Row *row, int channel, double h, double more, int said, const Expected *expected) {
   Calibration *c = calibration_of(p, r, channel);
   const int unseen = said & EXTREME ? row->t : row->t - c->latest;
-  const double odds = surprise(p, c, &p->prior[channel], h, row->t, expected);
+  const double odds = surprise(p, c, &p->prior[channel], h, expected);
   offer(p, row, channel, odds + more, said, unseen);
   return odds;
 }
@@ -93,7 +93,7 @@ static double report(const Params *p, Record *r, Row *row, int channel, double h
 static void support(const Params *p, const Calibration *c, Row *row, int channel, double h, const Expected *expected) {
   if (row->t - c->latest > CLUSTER_READINGS) return;
   const Prior *prior = &p->prior[channel];
-  const double worth = odds_of(p, prior, before_latest(events_of(expected, c, row->t), c), h, expected) + prior->offset;
+  const double worth = odds_of(p, prior, before_latest(events_of(expected, c), c), h, expected) + prior->offset;
   if (worth > p->support_from) row->support += p->standing_weight * (worth - p->support_from);
 }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Records, ROW, ROW_INT, ROW_INTS } from '../records.js';
-import { CHANNELS, DEFAULT_TUNING, type Channel } from '../tuning.js';
+import { Records, ROW } from '../records.js';
+import { CHANNELS, DEFAULT_TUNING, type Channel, type Tuning } from '../tuning.js';
 
 const INTERVALS = 4;
 
@@ -75,26 +75,32 @@ describe('novelty', () => {
 });
 
 describe('what goes beyond what is usual', () => {
-  const season = CHANNELS.indexOf('season');
-  const pace = CHANNELS.indexOf('pace');
+  type Excess = readonly [Channel, number];
+
+  /** A series that is fed reading by reading, with what goes beyond what is usual on channels that are judged elsewhere; a reading gives its log odds. */
+  function series(channels: readonly Channel[], { tuning = {}, periodMs = 0, forgotten = 1 }: { tuning?: Partial<Tuning>; periodMs?: number; forgotten?: number } = {}): (excess: readonly Excess[], u?: number) => number {
+    const records = new Records({ ...DEFAULT_TUNING, ...tuning }, INTERVALS, channels);
+    records.reserve(1);
+    return (excess, u = 0) => {
+      records.rows.fill(0);
+      records.rows[ROW.scale] = 1;
+      records.rows[ROW.periodMs] = periodMs;
+      records.rows[ROW.u] = u;
+      records.look(1);
+      for (const [channel, value] of excess) records.excess(0, CHANNELS.indexOf(channel), value, forgotten);
+      records.conclude(1);
+      return records.rows[ROW.odds];
+    };
+  }
 
   /** Log odds of a pace that is off, `apart` readings after a season that went on being so, or did for one reading. */
   function odds(apart: number, standing: boolean, standingWeight = DEFAULT_TUNING.standingWeight): number {
-    const records = new Records({ ...DEFAULT_TUNING, standingWeight }, INTERVALS, ['season', 'pace']);
-    records.reserve(1);
-    const step = (excess: [number, number][]): void => {
-      records.rows.fill(0);
-      records.rows[ROW.scale] = 1;
-      records.rowInts[ROW_INT.slot] = 0;
-      records.look(1);
-      for (const [channel, value] of excess) records.excess(0, channel, value, 0.1);
-      records.conclude(1);
-    };
-    for (let t = 0; t < 1000; t++) step([]);
-    step([[season, 6]]);
-    for (let t = 1; t < apart; t++) step(standing ? [[season, 5]] : [[season, 0.1]]);
-    step([[season, standing ? 5 : 0.1], [pace, 6]]);
-    return records.rows[ROW.odds];
+    const feed = series(['season', 'pace'], { tuning: { standingWeight }, forgotten: 0.1 });
+    const later: Excess = ['season', standing ? 5 : 0.1];
+    for (let t = 0; t < 1000; t++) feed([]);
+    feed([['season', 6]]);
+    for (let t = 1; t < apart; t++) feed([later]);
+    return feed([later, ['pace', 6]]);
   }
 
   it('supports what another channel finds while it goes on, if it began lately', () => {
@@ -105,70 +111,39 @@ describe('what goes beyond what is usual', () => {
   });
 
   it('is no alarm by itself for as long as it does', () => {
-    const records = new Records(DEFAULT_TUNING, INTERVALS, ['season']);
-    records.reserve(1);
-    const found: number[] = [];
-    for (let t = 0; t < 40; t++) {
-      records.rows.fill(0);
-      records.rowInts.fill(0, 0, ROW_INTS);
-      records.look(1);
-      records.excess(0, season, t < 30 ? 0.1 : 6 + 0.1 * (t - 30), 0.1);
-      records.conclude(1);
-      found.push(records.rows[ROW.odds]);
-    }
+    const feed = series(['season'], { forgotten: 0.1 });
+    const found = Array.from({ length: 40 }, (_, t) => feed([['season', t < 30 ? 0.1 : 6 + 0.1 * (t - 30)]]));
     expect(found[30]).toBeGreaterThan(0);
     expect(Math.max(...found.slice(31))).toBe(found[0]);
   });
 
   it('is supported by no more than a bound, however much goes beyond at once', () => {
-    const odds = (channels: readonly Channel[], excess: number): number => {
-      const records = new Records(DEFAULT_TUNING, INTERVALS, CHANNELS);
-      records.reserve(1);
-      for (let t = 0; t < 1000; t++) {
-        records.rows.fill(0);
-        records.rows[ROW.scale] = 1;
-        records.look(1);
-        if (t === 999) for (const name of channels) records.excess(0, CHANNELS.indexOf(name), excess, 1);
-        records.conclude(1);
-      }
-      return records.rows[ROW.odds];
+    const at = (channels: readonly Channel[], excess: number): number => {
+      const feed = series(CHANNELS);
+      for (let t = 0; t < 999; t++) feed([]);
+      return feed(channels.map((channel) => [channel, excess]));
     };
-    const few = odds(['pace', 'span'], 10) - odds(['pace'], 10);
-    const all = odds(['pace', 'span', 'season', 'clock', 'level', 'rough'], 10) - odds(['pace'], 10);
+    const few = at(['pace', 'span'], 10) - at(['pace'], 10);
+    const all = at(['pace', 'span', 'season', 'clock', 'level', 'rough'], 10) - at(['pace'], 10);
     expect(few).toBeGreaterThan(1);
     expect(all).toBeGreaterThan(few);
-    expect(odds(['pace', 'span', 'season', 'clock', 'level', 'rough'], 1000) - odds(['pace'], 1000)).toBeCloseTo(all, 3);
+    expect(at(['pace', 'span', 'season', 'clock', 'level', 'rough'], 1000) - at(['pace'], 1000)).toBeCloseTo(all, 3);
   });
 
   it('is supported by a value like none before, lately', () => {
     const after = (readings: number, spike: number): number => {
-      const records = new Records(DEFAULT_TUNING, INTERVALS, ['x', 'season']);
-      records.reserve(1);
-      for (let t = 0; t <= 1000 + readings; t++) {
-        records.rows.fill(0);
-        records.rows[ROW.scale] = 1;
-        records.rows[ROW.u] = t === 1000 ? spike : t % 7;
-        records.look(1);
-        records.excess(0, season, t === 1000 + readings ? 6 : 0, 0.1);
-        records.conclude(1);
-      }
-      return records.rows[ROW.odds];
+      const feed = series(['x', 'season'], { forgotten: 0.1 });
+      for (let t = 0; t < 1000 + readings; t++) feed([['season', 0]], t === 1000 ? spike : t % 7);
+      return feed([['season', 6]], (1000 + readings) % 7);
     };
     expect(after(30, 40)).toBeGreaterThan(after(30, 3) + 1);
     expect(after(41, 40)).toBe(after(41, 3));
   });
 
   it('is no record where it comes again and again', () => {
-    const records = new Records(DEFAULT_TUNING, INTERVALS, ['season']);
-    records.reserve(1);
-    const found: number[] = [];
-    for (let t = 0; t < 6000; t++) {
-      records.rows.fill(0);
-      records.look(1);
-      records.excess(0, season, t % 60 === 59 ? 6 : 0, 1);
-      records.conclude(1);
-      if (t % 60 === 59) found.push(records.rows[ROW.odds]);
-    }
+    const feed = series(['season']);
+    const all = Array.from({ length: 6000 }, (_, t) => feed([['season', t % 60 === 59 ? 6 : 0]]));
+    const found = all.filter((_, t) => t % 60 === 59);
     const { offset } = DEFAULT_TUNING.prior.season;
     // As often as it came, less what a few of them may be by chance, and no larger than usual.
     expect(found[99]).toBeLessThan(Math.log(60) + 2 + offset);
@@ -177,16 +152,9 @@ describe('what goes beyond what is usual', () => {
 
   it('counts for two weeks, or for some thousand readings if that is longer', () => {
     const again = (periodMs: number): number => {
-      const records = new Records(DEFAULT_TUNING, INTERVALS, ['season']);
-      records.reserve(1);
-      for (let t = 0; t < 12_000; t++) {
-        records.rows.fill(0);
-        records.rows[ROW.periodMs] = periodMs;
-        records.look(1);
-        records.excess(0, season, t === 12_000 - 1 || (t < 2000 && t % 200 === 100) ? 6 : 0, 1);
-        records.conclude(1);
-      }
-      return records.rows[ROW.odds];
+      const feed = series(['season'], { periodMs });
+      for (let t = 0; t < 11_999; t++) feed([['season', t < 2000 && t % 200 === 100 ? 6 : 0]]);
+      return feed([['season', 6]]);
     };
     expect(again(600_000)).toBe(again(1_200_000));
     expect(again(60_000)).toBeLessThan(again(600_000) - 0.5);

@@ -76,7 +76,7 @@ static int rounded(double x) {
   return (int)(up - 0.5 > x ? up - 1 : up);
 }
 
-// Takes the codes from..to into a range; returns how many of them are not known. mask: that the ring has so many less one.
+// Takes the codes from..to into a range; returns how many of them are not known. mask: places of the ring less one.
 static inline int span(const Code *ring, int mask, int from, int to, int *low, int *high) {
   int unknown = 0;
   for (int i = from; i <= to; i++) {
@@ -114,11 +114,8 @@ static Usual usual_at(const Code *ring, int blocks, int known, int now, int reac
   for (int k = 1;; k++) {
     const int then = now - rounded(k * cycle);
     if (then - reach < blocks - known) break;
-    const int counts = known_only ? compared < COMPARED : k <= COMPARED;
-    if (!counts && !(daily && k == WEEK)) {
-      if (k > WEEK || !daily) break;
-      continue;
-    }
+    const int late = known_only ? compared >= COMPARED : k > COMPARED;
+    if (late && !(daily && k == WEEK)) continue;
     int top = UNKNOWN, bottom = 127;
     // Where an event began or ended, what is known is not all that was.
     if (span(ring, MASK, then - reach, then + reach, &bottom, &top) > 0) continue;
@@ -133,20 +130,18 @@ static Usual usual_at(const Code *ring, int blocks, int known, int now, int reac
 
 static int reach_of(double cycle) { return cycle < 24 ? 1 : rounded(cycle / 16); }
 
+static int larger(int one, int other) { return one > other ? one : other; }
+
 static int beyond_usual(int code, Usual usual) {
-  const int above = code - usual.high, below = usual.low - code, beyond = above > below ? above : below;
-  return beyond > 0 ? beyond : 0;
+  return larger(0, larger(code - usual.high, usual.low - code));
 }
 
 // How far what is usual two reaches before the latest block is from all that is around that: what did not come. 0 where not all of it is known.
 static int lacks_usual(const Code *ring, int mask, int blocks, int reach, Usual usual) {
   int top = UNKNOWN, bottom = 127;
   if (span(ring, mask, blocks - 1 - 4 * reach, blocks - 1, &bottom, &top) > 0) return 0;
-  const int high = usual.least_high - top, low = bottom - usual.greatest_low, lacks = high > low ? high : low;
-  return lacks > 0 ? lacks : 0;
+  return larger(0, larger(usual.least_high - top, bottom - usual.greatest_low));
 }
-
-static int larger(int one, int other) { return one > other ? one : other; }
 
 // How far a block is from the same phase of the cycles before, in codes: from the range of values around it one, two, three and, of days, seven cycles ago, or those ranges
 // from the values around the block itself. It is the block two sixteenths of a cycle before the latest, whose surroundings are complete. -1 where there is nothing to compare with. cycle: in blocks.

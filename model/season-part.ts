@@ -1,0 +1,14 @@
+/** A part of a season's state: words of a series in the arena, from `at` on. */
+export class SeasonPart {
+  protected s: Float32Array = new Float32Array(0);
+  /** The same memory. */
+  protected ints: Int32Array = new Int32Array(0);
+  protected at = 0;
+
+  /** The words of the series that is meant. */
+  select(floats: Float32Array, ints: Int32Array, at: number): void {
+    this.s = floats;
+    this.ints = ints;
+    this.at = at;
+  }
+}
