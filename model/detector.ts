@@ -53,6 +53,8 @@ const LIMIT_SCORE = 2;
 const OVERDUE_SCORE = 1.5;
 /** Odds beyond this share of the threshold keep an open event open. */
 const STILL = 0.7;
+/** What stays for so many readings in no event is no broken sensor's: as long as what comes again at its value may stay. */
+const STAYS_READINGS = 72;
 
 /** Opens a detector with no state. @throws GruardError WEIGHTS_*, FILE_UNREADABLE, BACKEND_UNAVAILABLE. */
 export async function openDetector(fleet: Fleet, options: DetectorOptions = {}): Promise<StreamDetector> {
@@ -289,7 +291,7 @@ export class StreamDetector implements Detector {
     };
   }
 
-  /** Whether a reading is one that a broken sensor sends; its verdict begins or ends here. */
+  /** Whether a reading is one that a broken sensor sends, and teaches nothing; its verdict begins or ends here. */
   #impossible(batch: Batch, row: number, slot: number): boolean {
     const { normaliser } = this.predictor;
     const value = batch.value[row];
@@ -305,7 +307,8 @@ export class StreamDetector implements Detector {
     const impossible = far && isSentinel(value) && this.judge.readings(slot) > this.tuning.warmUp && !(value === 0 && this.judge.knows(slot, 0));
     if (impossible) this.#health.begin(device, metric, 'impossible', batch.timestampMs[row], impossibleReason(metric, value, mean - 0.5 * reach, mean + 0.5 * reach));
     else if (known) this.#health.end(device.id, metric, 'impossible', batch.timestampMs[row]);
-    return impossible;
+    // What stays there, and is no event, is what the series does: it teaches, and is then known.
+    return impossible && this.judge.stands(slot) < STAYS_READINGS;
   }
 
   #reserve(batch: Batch): void {

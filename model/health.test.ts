@@ -54,6 +54,18 @@ describe('health', () => {
     expect([...bench.verdicts.values()]).toMatchObject([{ kind: 'impossible' }]);
   });
 
+  it('takes 0 for a measurement once it stayed, and was no event: a valve that is shut for as long as it is open', () => {
+    const bench = new Bench();
+    const draw = noise(9);
+    for (let cycle = 0; cycle < 8; cycle++) {
+      for (let k = 0; k < 300; k++) bench.feed({ flow: 1.2 + 0.02 * draw() }, 'valve', 10_000);
+      for (let k = 0; k < 1300; k++) bench.feed({ flow: 0 }, 'valve', 10_000);
+    }
+    const last = START_MS + 6 * 1600 * 10_000;
+    expect([...bench.verdicts.values()].filter((verdict) => verdict.kind === 'impossible' && (verdict.untilMs ?? Infinity) > last)).toEqual([]);
+    expect([...bench.events.values()].filter((event) => (event.resolvedMs ?? Infinity) > last)).toEqual([]);
+  });
+
   it('takes such a value for a measurement where it is near what is measured', () => {
     const bench = new Bench();
     calm(bench, 300, noise(9), 1);

@@ -4,7 +4,7 @@ import type { Finding } from './finding.js';
 import { FEATURES } from './normaliser.js';
 import type { Predictor } from './predictor.js';
 import {
-  ALARM_PEAK, CLUSTER, COUNT, GIVEN, LATEST, RATE, READINGS, Records, ROW, ROW_INT, ROW_INTS, ROW_WORDS, SAID, SILENT, SIZES, USUAL,
+  ALARM_PEAK, CLUSTER, COUNT, GIVEN, LATEST, RATE, READINGS, Records, ROW, ROW_INT, ROW_INTS, ROW_WORDS, RUN, SAID, SILENT, SIZES, USUAL,
 } from './records.js';
 import { LEVEL, LIMIT, PERIOD_MS, SCALE, Season, TIME_MS, VALUE } from './season.js';
 import { CHANNELS, type Channel, type Tuning } from './tuning.js';
@@ -99,6 +99,11 @@ export class Judge {
   /** Whether a series was at a value before, as far as is remembered. */
   knows(slot: number, value: number): boolean {
     return this.records.knows(slot, value - this.records.anchor(slot));
+  }
+
+  /** Readings for which a series has not moved, before the one at hand. */
+  stands(slot: number): number {
+    return this.records.ints[this.records.at(slot) + RUN];
   }
 
   odds(row: number): number {

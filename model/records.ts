@@ -12,6 +12,7 @@ export const CHUNK_ROWS = 128;
 export const READINGS = 6; // int: readings judged
 export const RATE = 7; // G, the sum of the expected rate
 export const ALARM_PEAK = 9; // what is left of the latest alarms' odds, which a new one must beat
+export const RUN = 10; // int: readings in a row that equal the one before
 export const USUAL = 13; // [2] mean mismatch of the season, mean lack of its span
 const FRONT_WORDS = 23;
 const BOXES = 4;
