@@ -48,7 +48,6 @@ const GROWTH = 1.5;
 /** Ties are what broke where the metrics, each by itself, are less surprising than this share of what they are together. */
 const APART = 0.4;
 const HABIT_SHARE = 1 / 3;
-const HABIT_SWEEPS = 1000;
 const HABIT_DECAY = 1 / 40_000;
 const HABIT_MARGIN = 1.1;
 
@@ -259,7 +258,7 @@ export class Block {
     ints[at + CALM] = left < LEFT && over ? ints[at + CALM] + 1 : 0;
     ints[at + FAR] = left < 0 && alone ? ints[at + FAR] + 1 : 0;
     if (ints[at + CALM] < (ints[at + STATE] === UNTIED ? UNTIED_CALM_SWEEPS : CALM_SWEEPS) && ints[at + FAR] < FAR_SWEEPS) return;
-    if (since < HABIT_SWEEPS) s[at + HABIT] += HABIT_SHARE * s[at + PEAK];
+    s[at + HABIT] += HABIT_SHARE * s[at + PEAK];
     this.#end();
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { AnomalyEvent } from '../core/event.js';
-import { Bench, noise, PERIOD_MS } from '../test/fed-device.js';
+import { Bench, noise, PERIOD_MS, START_MS } from '../test/fed-device.js';
 
 /** Metrics of one hidden course, each with noise of its own; `shape` changes what is sent. */
 function together(bench: Bench, rounds: number, draw: () => number, metrics: number, shape: (m: number, x: number) => number = (_m, x) => x, apart = false): void {
@@ -139,6 +139,18 @@ describe('a state that lasts', () => {
       alone(bench, 240, draw, 4);
     }
     expect(ofDevice(bench, fromMs)).toBeLessThanOrEqual(3);
+  });
+
+  it('becomes a habit however long it lasts: a flow that is on and off for half an hour each', () => {
+    const bench = new Bench();
+    const draw = noise(31);
+    const cycles = 10;
+    for (let k = 0; k < cycles * 3600; k++) {
+      const on = k % 3600 < 1800;
+      bench.feed({ level: 5 + 0.5 * Math.abs(((k % 3600) / 1800) - 1) + 0.01 * draw(), flow: on ? 1 + 0.02 * draw() : 0, pressure: 3 + 0.1 * draw() }, 'tank', 1000);
+    }
+    const late = [...bench.events.values()].filter((event) => event.openedMs > START_MS + 0.5 * cycles * 3_600_000);
+    expect(late).toEqual([]);
   });
 });
 
