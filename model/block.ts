@@ -1,7 +1,7 @@
 import type { Device } from '../core/fleet.js';
 import type { Arena } from './arena.js';
 import { bilinear, blame, invert, surpriseOf, WIDTH } from './covariance.js';
-import { AGE, COUNT, COVARIANCE, FAST, LONG, METRIC_WORDS, PART, PRECISION, SCALE, SETTLED_READINGS, SLOW } from './level.js';
+import { AGE, AT_HOUR, COUNT, COVARIANCE, FAST, LONG, METRIC_WORDS, PART, PRECISION, SCALE, SETTLED_READINGS, SLOW, SLOW_READINGS } from './level.js';
 
 // Words of a block, behind those of its first metric (level.ts).
 const BLOCK = METRIC_WORDS;
@@ -257,9 +257,19 @@ export class Block {
     const over = ints[at + STATE] === UNTIED ? surpriseOf(q, m, freedom) < 0.5 * needed : alone;
     ints[at + CALM] = left < LEFT && over ? ints[at + CALM] + 1 : 0;
     ints[at + FAR] = left < 0 && alone ? ints[at + FAR] + 1 : 0;
-    if (ints[at + CALM] < (ints[at + STATE] === UNTIED ? UNTIED_CALM_SWEEPS : CALM_SWEEPS) && ints[at + FAR] < FAR_SWEEPS) return;
+    const ended = ints[at + CALM] >= (ints[at + STATE] === UNTIED ? UNTIED_CALM_SWEEPS : CALM_SWEEPS) || ints[at + FAR] >= FAR_SWEEPS;
+    if (!ended && !(since > SLOW_READINGS && this.#isUsualAtHour())) return;
     s[at + HABIT] += HABIT_SHARE * s[at + PEAK];
     this.#end();
+  }
+
+  /** Whether all metrics that take part have been where they usually are at this hour: the normal of a while ago says little of what goes up and down with the day. */
+  #isUsualAtHour(): boolean {
+    for (let i = 0; i < this.#m; i++) {
+      const [s, ints, at] = [this.#s[i], this.#ints[i], this.#at[i]];
+      if (s[at + PART] !== 0 && ints[at + AT_HOUR] < UNTIED_CALM_SWEEPS) return false;
+    }
+    return true;
   }
 
   #end(): void {

@@ -229,7 +229,7 @@ export class StreamDetector implements Detector {
     }
     const said = judge.said(i);
     const odds = judge.odds(i);
-    this.#devices.keep(row, judge.value(i), judge.run(i), (said & SAID.WANDERS) !== 0);
+    this.#devices.keep(row, judge.value(i), judge.run(i), said);
     const policy = this.#policies.ofSlot(this.fleet, slot);
     const beyond = batch.value[row] < policy.min || batch.value[row] > policy.max;
     if (policy.ignore || (judge.readings(slot) <= tuning.warmUp && !beyond)) {

@@ -141,6 +141,29 @@ describe('a state that lasts', () => {
     expect(ofDevice(bench, fromMs)).toBeLessThanOrEqual(3);
   });
 
+  it('of metrics that go up and down with the day is over soon, though they are no longer where they were when it began', () => {
+    const bench = new Bench();
+    const draw = noise(61);
+    const own = new Float64Array(8);
+    let wave = 0;
+    const feed = (minutes: number, by: number): void => {
+      for (let k = 0; k < minutes; k++) {
+        wave = 0.99 * wave + 0.14 * draw();
+        const load = 1 + 0.6 * Math.sin((2 * Math.PI * bench.whole.length) / 1440) + 0.15 * wave;
+        const values = Array.from(own, (_, m): [string, number] => {
+          own[m] = 0.9 * own[m] + 0.43 * draw();
+          return [`m${m}`, (1 + m) * (load + (m < 3 ? by : 0)) + 0.03 * own[m] + 0.02 * draw()];
+        });
+        bench.feed(Object.fromEntries(values), 'server', 60_000);
+      }
+    };
+    feed(4 * 1440 + 180, 0);
+    feed(40, 1);
+    expect(bench.whole.slice(-30).every((row) => row.inEvent)).toBe(true);
+    feed(1440, 0);
+    expect(bench.whole.slice(-1440).filter((row) => row.inEvent).length).toBeLessThan(200);
+  });
+
   it('becomes a habit however long it lasts: a flow that is on and off for half an hour each', () => {
     const bench = new Bench();
     const draw = noise(31);

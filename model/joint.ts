@@ -3,7 +3,7 @@ import type { Device } from '../core/fleet.js';
 import { Arena } from './arena.js';
 import { Block, NORMAL, SERIES_WORDS } from './block.js';
 import { WIDTH } from './covariance.js';
-import { observeLevel, SWEEP } from './level.js';
+import { AT_HOUR, observeLevel, SWEEP } from './level.js';
 
 // Words of a device.
 const D_SWEEP = 0; // int: sweeps so far
@@ -56,7 +56,7 @@ export interface JointFinding {
  * of those read so far depends on where a batch ends, as the place of `*` and the number of those declared do.
  */
 export class Joint {
-  readonly series = new Arena('joint', 3, 'series', SERIES_WORDS);
+  readonly series = new Arena('joint', 4, 'series', SERIES_WORDS);
   readonly devices = new Arena('joint-device', 3, 'device', DEVICE_WORDS);
   readonly #finding: JointFinding = { score: 0, kind: 'shift', metrics: [], opened: false, grew: false, closed: false };
   readonly #block = new Block(this.series);
@@ -98,8 +98,8 @@ export class Joint {
     return Math.max(1, this.devices.floats[this.devices.page(device.slot)][this.devices.at(device.slot) + D_LENGTH]);
   }
 
-  /** Takes a metric's reading; `judge` follows when the message is through. @param wanders whether the metric has no level to return to */
-  observe(device: Device, slot: number, v: number, wanders: boolean): void {
+  /** Takes a metric's reading; `judge` follows when the message is through. @param wanders whether the metric has no level to return to; @param atHour whether it is where it usually is at this hour */
+  observe(device: Device, slot: number, v: number, wanders: boolean, atHour: boolean): void {
     const s = this.series.floats[this.series.page(slot)];
     const ints = this.series.ints[this.series.page(slot)];
     const at = this.series.at(slot);
@@ -107,6 +107,7 @@ export class Joint {
     if (ints[at + SWEEP] === sweep) this.#setInt(device, D_AGAIN, 1);
     else this.#setInt(device, D_READ, this.#int(device, D_READ) + 1);
     ints[at + SWEEP] = sweep;
+    ints[at + AT_HOUR] = atHour ? ints[at + AT_HOUR] + 1 : 0;
     let open = false;
     if (this.#int(device, D_OPEN) > 0) {
       const ordinal = this.#ordinalOf(device, slot);

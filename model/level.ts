@@ -11,12 +11,13 @@ export const PART = 6; // its part in the open state: FAST - SLOW as learned sin
 export const SCALE = 7; // 1 / standard deviation of FAST - SLOW; 0 while it is too young
 export const COVARIANCE = 8; // [16] of FAST - SLOW with that of the metrics of its block
 export const PRECISION = COVARIANCE + WIDTH; // [16] a row of the inverted correlation matrix
-export const METRIC_WORDS = PRECISION + WIDTH;
+export const AT_HOUR = PRECISION + WIDTH; // int: readings in a row where it usually is at their hour
+export const METRIC_WORDS = AT_HOUR + 1;
 
 /** Readings from which a metric's spread is known. */
 export const SETTLED_READINGS = 200;
 const FAST_READINGS = 8;
-const SLOW_READINGS = 150;
+export const SLOW_READINGS = 150;
 const LONG_READINGS = 30;
 /** Of a metric that has no part in the state that is open: it goes on, slowly. */
 const BESIDES_READINGS = 500;
