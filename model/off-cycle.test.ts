@@ -32,19 +32,22 @@ describe('an event of a series with a cycle', () => {
     expect([...bench.events.values()].filter((event) => event.openedMs > bench.nowMs - (300 + 150) * MINUTE_MS)).toHaveLength(1);
   });
 
-  it('goes on for three cycles where they stay as they have become, which is learned anew and told no more', () => {
+  it.each([
+    ['goes on for three cycles where they keep another shape, which is learned anew and told no more', (at: number) => Math.sin(4 * Math.PI * at), 240, 300],
+    ['is over when most of one was as ever, at another phase', (at: number) => Math.sin(2 * Math.PI * (at + 0.4)), 50, 110],
+  ])('%s', (_, shape, holds, ended) => {
     const bench = new Bench();
     const draw = noise(42);
-    const wave = (readings: number, cyclesOff: number): void => {
-      for (let k = 0; k < readings; k++) bench.feed({ power: Math.sin(2 * Math.PI * (bench.scores.length / 90 + cyclesOff)) + 0.1 * draw() }, 'pump', MINUTE_MS);
+    const wave = (readings: number, of: (at: number) => number): void => {
+      for (let k = 0; k < readings; k++) bench.feed({ power: of(bench.scores.length / 90) + 0.1 * draw() }, 'pump', MINUTE_MS);
     };
-    wave(4500, 0);
+    wave(4500, (at) => Math.sin(2 * Math.PI * at));
     const from = bench.scores.length;
-    wave(900, 0.4);
+    wave(900, shape);
     const told = bench.scores.findIndex((score, row) => row >= from && score > 1);
     expect(told).toBeGreaterThanOrEqual(from);
-    expect(share(bench, told, from + 240)).toBeGreaterThan(0.9);
-    expect(share(bench, from + 300)).toBe(0);
+    expect(share(bench, told, from + holds)).toBeGreaterThan(0.9);
+    expect(share(bench, from + ended)).toBe(0);
     expect(bench.events.size).toBe(1);
   });
 

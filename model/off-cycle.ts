@@ -25,6 +25,12 @@ const WAIT_CYCLES = 1.1;
 const WAIT_MS = 6 * 3_600_000;
 /** What has another shape, or phase, for so many cycles holds no event open any more. */
 const MOST_CYCLES = 3;
+/** Nor does what goes through most of its range as it once did, be it at another phase: a tank that a fault has emptied fills as ever. So much of a cycle must show so much of the usual range, and differ in the mean by so many times what a block must be beyond to count. */
+const BACK_CYCLES = 0.6;
+export const BACK_RANGE = 0.6;
+export const BACK_MISMATCH = 1.5;
+/** Blocks of an event that no cycle holds any more. */
+const GIVEN_UP = 1 << 24;
 
 export class OffCycle extends SeasonPart {
   /** The same memory as the words. */
@@ -58,13 +64,20 @@ export class OffCycle extends SeasonPart {
     this.pass();
   }
 
-  /** A block of an event. @param mismatch of the block, and @param least what it must be beyond to count, in scales; @param cycle in blocks of @param blockMs */
-  step(mismatch: number, least: number, cycle: number, blockMs: number): void {
+  /** How many blocks tell whether the cycle is back, all of them of the event; 0 where it is too short, or its cycle does not hold it. */
+  window(cycle: number): number {
+    const blocks = Math.min(PRESENT_BLOCKS, Math.round(BACK_CYCLES * cycle));
+    return this.holds && this.ints[this.at + SO_FAR] >= blocks ? blocks : 0;
+  }
+
+  /** A block of an event. @param mismatch of the block, and @param least what it must be beyond to count, in scales; @param cycle in blocks of @param blockMs; @param back its cycle is back */
+  step(mismatch: number, least: number, cycle: number, blockMs: number, back: boolean): void {
     const s = this.s;
     const ints = this.ints;
     const at = this.at;
     const limit = LIMITS * least;
     s[at + AWAY] += quarterWeight(cycle) * (Math.min(mismatch, MOST_OFF * limit) - s[at + AWAY]);
+    if (back) ints[at + SO_FAR] = GIVEN_UP;
     if (++ints[at + SO_FAR] > MOST_CYCLES * cycle) return this.pass();
     const off = mismatch > limit;
     ints[at + OFF] = off ? 1 : 0;

@@ -8,6 +8,7 @@ export interface SeasonKernel {
   correlation(ring: number, blocks: number, known: number, lag: number, mean: number): number;
   mismatch(ring: number, blocks: number, known: number, cycle: number, daily: number): number;
   mismatch_in_event(ring: number, present: number, blocks: number, known: number, cycle: number, daily: number): number;
+  is_back(ring: number, present: number, blocks: number, known: number, count: number, most: number, range: number): number;
   knows_week_before(ring: number, blocks: number, cycle: number): number;
   range_before(ring: number, end: number, count: number): number;
   tails(ring: number, blocks: number, known: number): number;

@@ -1,6 +1,6 @@
 import { DAY_MS, tickOf } from './calendar.js';
 import { Clock, CLOCK_WORDS, type ClockFinding } from './clock.js';
-import { OffCycle, OFF_CYCLE_WORDS } from './off-cycle.js';
+import { BACK_MISMATCH, BACK_RANGE, OffCycle, OFF_CYCLE_WORDS } from './off-cycle.js';
 import { MOST_MISSING, Pace, PACE_WORDS, type PaceFinding } from './pace.js';
 import { fold, PATTERN_BLOCKS, quarterWeight, recode, unfold, UNKNOWN } from './ring.js';
 import { near, Scan } from './scan.js';
@@ -363,10 +363,17 @@ export class Season {
 
   /** A block of an event. */
   #follow(cycle: number, daily: boolean, blockMs: number, reserve: number): void {
+    const { kernel } = this.arena;
+    const ring = this.#address;
+    const present = ring + 4 * (OFF_CYCLE - RING);
     const blocks = this.#ints[this.#at + BLOCKS];
-    const miss = this.arena.kernel.mismatch_in_event(this.#address, this.#address + 4 * (OFF_CYCLE - RING), blocks, this.#known(), cycle, daily ? 1 : 0);
-    if (miss < 0 || this.#ints[this.#at + HELD] <= JUDGE_CYCLES * cycle) this.#offCycle.pass();
-    else this.#offCycle.step(miss / CODES, reserve * this.given[LIMIT], cycle, blockMs);
+    const known = this.#known();
+    const miss = kernel.mismatch_in_event(ring, present, blocks, known, cycle, daily ? 1 : 0);
+    if (miss < 0 || this.#ints[this.#at + HELD] <= JUDGE_CYCLES * cycle) return this.#offCycle.pass();
+    const least = reserve * this.given[LIMIT];
+    const window = this.#offCycle.window(cycle);
+    const back = window > 0 && kernel.is_back(ring, present, blocks, known, window, BACK_MISMATCH * least * CODES, BACK_RANGE * this.#s[this.#at + RANGE]) === 1;
+    this.#offCycle.step(miss / CODES, least, cycle, blockMs, back);
   }
 
   /** Of a day that may be the first of its week, or of which the one a week ago is not known. */

@@ -165,6 +165,23 @@ double mismatch_in_event(const Code *ring, const Code *present, int blocks, int 
   return latest == UNKNOWN || now.high == UNKNOWN ? lacks : larger(beyond_usual(latest, now), lacks);
 }
 
+// Whether the latest `count` blocks of an event are like as many in a row that the ring knows, whenever those were: in the mean they differ by `most` codes at most, and they span a range of at least `range`.
+__attribute__((export_name("is_back")))
+int is_back(const Code *ring, const Code *present, int blocks, int known, int count, double most, double range) {
+  int top = UNKNOWN, bottom = 127;
+  if (span(present, PRESENT - 1, blocks - count, blocks - 1, &bottom, &top) > 0 || top - bottom < range) return 0;
+  const int bound = (int)(most * count);
+  for (int end = blocks - 1; end - count >= blocks - known; end--) {
+    int sum = 0;
+    for (int i = 1; i <= count && sum <= bound; i++) {
+      const int code = ring[(end - i) & MASK], off = code - present[(blocks - i) & (PRESENT - 1)];
+      sum += code == UNKNOWN ? bound + 1 : off < 0 ? -off : off;
+    }
+    if (sum <= bound) return 1;
+  }
+  return 0;
+}
+
 // Whether the surroundings of that block a week before it are known.
 __attribute__((export_name("knows_week_before")))
 int knows_week_before(const Code *ring, int blocks, double cycle) {

@@ -142,6 +142,30 @@ it('compares an event with the latest cycles that are known, however long ago', 
   }), { numRuns: 2000 });
 });
 
+it('finds that an event has come to be like as many blocks in a row as once were', () => {
+  let found = 0;
+  fc.assert(fc.property(rings, fc.integer({ min: 8, max: PRESENT_BLOCKS }), fc.integer({ min: 40, max: 400 }), fc.double({ min: 0, max: 4, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }), (
+    { seed, blocks, unknown, size }, count, ago, most, share,
+  ) => {
+    const known = fill(seed, blocks, unknown, size);
+    const random = seededRandom(seed + 1);
+    const once = Array.from({ length: count }, (_, i) => codes[(blocks - ago + i) & MASK]);
+    const present = once.map((code) => (code === UNKNOWN ? 0 : Math.max(-127, Math.min(127, code + Math.round(2 * (2 * random() - 1))))));
+    present.forEach((code, i) => (codes[PATTERN_BLOCKS + ((blocks - count + i) & (PRESENT_BLOCKS - 1))] = code));
+    const range = share * size;
+    const like = (first: number): boolean => {
+      const then = present.map((_, i) => codes[(first + i) & MASK]);
+      return !then.includes(UNKNOWN) && then.reduce((sum, code, i) => sum + Math.abs(code - present[i]), 0) <= Math.trunc(most * count);
+    };
+    let expected = false;
+    for (let first = blocks - known; first + count < blocks; first++) expected ||= like(first);
+    if (Math.max(...present) - Math.min(...present) < range) expected = false;
+    if (expected) found++;
+    expect(kernel.is_back(ADDRESS, PRESENT, blocks, known, count, most, range)).toBe(expected ? 1 : 0);
+  }), { numRuns: 1000 });
+  expect(found).toBeGreaterThan(20);
+});
+
 it('finds the codes that a twentieth is below and above', () => {
   fc.assert(fc.property(rings, ({ seed, blocks, unknown, size }) => {
     const known = fill(seed, blocks, unknown, size);
