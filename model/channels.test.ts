@@ -49,6 +49,16 @@ describe('the value of a reading', () => {
 });
 
 describe('the error of a forecast', () => {
+  it('is measured in what the series came to span, not in what it had spanned by its first readings: a tank that began at rest', () => {
+    const bench = new Bench({ channels: ['e1'] });
+    const draw = noise(33);
+    const tank = (t: number): number => (t < 45 ? 0 : t < 90 ? 4 * (t - 45) : 180 * Math.abs((((t - 90) / 300) % 2) - 1)) + 0.3 * draw();
+    for (let t = 0; t < 5000; t++) bench.feed({ level: tank(t) }, 'tank', 10_000);
+    for (let t = 5000; t < 5060; t++) bench.feed({ level: tank(t) - 60 }, 'tank', 10_000);
+    expect(highest(bench, 3000, 5000)).toBeLessThan(1);
+    expect(highest(bench, 5000)).toBeGreaterThan(1);
+  });
+
   it('is nothing below three hundredths of the scale, however good forecasts were', () => {
     const found = (step: number): number => {
       const bench = new Bench({ channels: ['e1'] });

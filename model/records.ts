@@ -14,7 +14,7 @@ export const RATE = 7; // G, the sum of the expected rate
 export const ALARM_PEAK = 9; // what is left of the latest alarms' odds, which a new one must beat
 export const RUN = 10; // int: readings in a row that equal the one before
 export const USUAL = 13; // [2] mean mismatch of the season, mean lack of its span
-const FRONT_WORDS = 23;
+const FRONT_WORDS = 24;
 const BOXES = 4;
 const BOX_WORDS = 9;
 // Words of a box; that of x is the first.
@@ -82,7 +82,7 @@ interface KernelExports {
  */
 export class Records implements StatePart {
   readonly name = 'judge';
-  readonly version = 8;
+  readonly version = 9;
   readonly per = 'series';
   readonly words: number;
   /** Where the alarms of a series begin (calendar.ts); 0 where its hours are not looked at. */

@@ -124,7 +124,7 @@ export const DEFAULT_TUNING: Tuning = {
   paceUsual: 6,
   prior: {
     x: { a: 2, b: 0.2, weight: 2, offset: 1.5, loudest: 0, rare: 1.65 },
-    e1: { a: 1, b: 0.2, weight: 2, offset: 1.4, loudest: 0.8, rare: 1.7 },
+    e1: { a: 1, b: 0.2, weight: 2, offset: 1.4, loudest: 0.4, rare: 1.7 },
     e32: { a: 2, b: 0.16, weight: 2, offset: -1, loudest: 0.3, rare: 1.8 },
     tod: { a: 2.4, b: 0.17, weight: 2, offset: -1, loudest: 0.6, rare: 1.8 },
     stuck: { a: 0.15, b: 0.5, weight: 2, offset: 0.5, loudest: 1.5, rare: 1 },

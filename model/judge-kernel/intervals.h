@@ -174,3 +174,13 @@ static void doubt_less(Box *box, Interval *all, int at, double v, int t) {
   box->hit = at;
   box->current = *one;
 }
+
+static float scaled(float v, double by) { return (float)(v * by); }
+
+// All that is known, in another unit.
+static void rescale(Box *box, Interval *all, double by) {
+  box->low = scaled(box->low, by);
+  box->high = scaled(box->high, by);
+  box->current = (Interval){scaled(box->current.low, by), scaled(box->current.high, by), box->current.used};
+  for (int k = 0; k < box->n; k++) all[k] = (Interval){scaled(all[k].low, by), scaled(all[k].high, by), all[k].used};
+}

@@ -109,9 +109,25 @@ static double error_of(double miss, double spread, double scale) {
   return error > ERROR_LIMIT ? ERROR_LIMIT : error > -ERROR_LIMIT ? error : -ERROR_LIMIT;
 }
 
+#define FIRST_READINGS 32
+#define SETTLED_READINGS 1000
+#define GROWN 4.0
+
+// What a young series erred by before it had shown its range is little in the unit that it has come to: it would hide the errors of all that comes.
+static void grow_unit(const Params *p, Record *r, const Row *row) {
+  const int grown = row->unit > GROWN * r->unit;
+  if (grown && r->unit > 0) {
+    const double by = r->unit / row->unit;
+    if (p->box[E1]) rescale(&r->box[E1], intervals_of(p, r, E1), by);
+    if (p->box[E32]) rescale(&r->box[E32], intervals_of(p, r, E32), by);
+  }
+  if (grown || row->t < FIRST_READINGS) r->unit = (float)row->unit;
+}
+
 static void judge_forecasts(const Params *p, Record *r, Row *row, const Expected *expected) {
   const double v = row->v;
   const int t = row->t, mute = r->mute;
+  if (t < SETTLED_READINGS) grow_unit(p, r, row);
   if (mute < HORIZON) {
     const double miss = v - (row->location - r->anchor), e1 = error_of(miss, row->spread, row->unit);
     // In the unit of the series: its scale follows what it shows, what is rough for it does not.

@@ -91,6 +91,7 @@ typedef struct {
   float usual[2];      // mean mismatch of the season, mean lack of its span
   int hours_seen;      // a bit an hour
   float slow, slow_mean, slow_variance;  // level of the latest 32 readings, and what it usually is
+  float unit;          // that errors were measured in when it had settled
   float peaks[2], steps[2];  // the highest so far that went down, and up
   Box box[BOXES];
   Condition condition;
