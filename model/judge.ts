@@ -85,7 +85,7 @@ export class Judge {
     rows[at + ROW.spread32] = predictor.spread(slot, 2);
     const fresh = normaliser.count(slot) === 1;
     rowInts[row * ROW_INTS + ROW_INT.slot] = slot;
-    rowInts[row * ROW_INTS + ROW_INT.given] = (learning ? GIVEN.LEARNING : 0) | (fresh ? GIVEN.FRESH : 0);
+    rowInts[row * ROW_INTS + ROW_INT.given] = (learning ? GIVEN.LEARNING : 0) | (fresh ? GIVEN.FRESH : 0) | (normaliser.isCounter(slot) ? GIVEN.COUNTER : 0);
     if (fresh) this.#season?.arena.clear(slot);
   }
 

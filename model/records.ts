@@ -54,7 +54,7 @@ export const ROW_INT = { slot: 40, given: 41, channel: 42, said: 43, unseen: 44,
 export const ROW_INTS = 2 * ROW_WORDS;
 
 /** Bits of `given`. */
-export const GIVEN = { LEARNING: 1, FRESH: 2, STILL: 4, LIMIT: 8 } as const;
+export const GIVEN = { LEARNING: 1, FRESH: 2, STILL: 4, LIMIT: 8, COUNTER: 16 } as const;
 /** Bits of `said`. */
 export const SAID = { ABOVE: 1, EXTREME: 2, STANDS: 4, WANDERS: 8, OPEN: 16, ENDED: 32, LASTING: 64, OVERDUE: 256, AGAIN: 512, AT_HOUR: 1024 } as const;
 
@@ -110,7 +110,6 @@ export class Records implements StatePart {
     const on = (channel: Channel): boolean => channels.includes(channel);
     // None behind the last channel that is on.
     let words = CALIBRATION + (1 + Math.max(...channels.map((channel) => CHANNELS.indexOf(channel)))) * CALIBRATION_WORDS;
-    words += words % 2;
     const take = (more: number): number => (words += more) - more;
     this.calendar = on('clock') ? take(CALENDAR_WORDS) : 0;
     const horizon = (this.#horizon = on('e32') || on('peak') || on('step') ? take(2 * HORIZON) : 0);

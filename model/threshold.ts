@@ -15,6 +15,8 @@ export function rarityOf(periodMs: number, falseAlarmsPerDay: number): number {
 /** Log odds that are an alarm where it must be so rare, of a channel that is the loudest, on a series of so many readings. */
 export function thresholdOf({ threshold, prior, rareTo, ageSlope, ageReadings, ageTo }: Tuning, channel: Channel, rarity: number, readings: number): number {
   if (rarity <= 0) return Math.max(LEAST_THRESHOLD, threshold + rarity);
-  const old = Math.max(0, Math.log(Math.min(readings, OLD_READINGS) / ageReadings));
+  // What is read more often than every minute is older the longer it took.
+  const age = readings * Math.exp(Math.min(0, ageTo - rarity));
+  const old = Math.max(0, Math.log(Math.min(age, OLD_READINGS) / ageReadings));
   return threshold + rarity + (prior[channel].rare - 1) * Math.min(rarity, rareTo) - ageSlope * Math.min(1, rarity / ageTo) * old;
 }

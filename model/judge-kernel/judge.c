@@ -133,8 +133,10 @@ static void judge_forecasts(const Params *p, Record *r, Row *row, const Expected
     // In the unit of the series: its scale follows what it shows, what is rough for it does not.
     const double error = within(e1 * row->unit, -VALUE_LIMIT, VALUE_LIMIT);
     row->square = error * error;
+    // A counter that was reset says nothing: its increment is made up.
+    const int reset = row->given & COUNTER && row->raw < r->last;
     // Where an error is none to speak of, what was found before is forgotten all the same.
-    if (p->box[E1] && size_of(miss) > row->negligible) judge_error(p, r, row, E1, e1, 0, expected);
+    if (p->box[E1] && size_of(miss) > row->negligible && !reset) judge_error(p, r, row, E1, e1, 0, expected);
     else pass(&r->box[E1]);
   }
   if (p->box[E32] == 0 || mute != 0 || t < HORIZON) return;
