@@ -14,6 +14,8 @@ import { jsonLine } from './table.js';
 const PARTS = ['faults', 'clean', 'long', 'weeks', 'sensors', 'devices', 'valve'] as const;
 /** Readings of a series in the part `long`. */
 const LONG = { minReadings: 40_000, maxReadings: 60_000 };
+/** And of those of them that are read often: five weeks at a reading every ten seconds. */
+const OFTEN = { minReadings: 300_000, maxReadings: 300_000, periodsS: [10, 30, 60] };
 const USAGE = `Scores the detector on generated fleets with labelled faults.
   npm run bench:fleet -- [--split development|held_back] [--series N] [--seed N] [--parts LIST] [--detector LIST] [--json]
   --split NAME    development (default), or held_back: other seeds, and families that development does not have
@@ -65,8 +67,10 @@ async function run(names: string[], parts: string[], fleet: FleetOptions, misses
     show(describeClean(report), flattenClean(report, 'clean'));
   }
   if (parts.includes('long')) {
-    const report = await evaluateClean(shipped, { ...fleet, ...LONG });
-    show(describeClean(report), flattenClean(report, 'long'));
+    for (const [name, lengths] of [['long', LONG], ['often', OFTEN]] as const) {
+      const report = await evaluateClean(shipped, { ...fleet, ...lengths });
+      show(describeClean(report), flattenClean(report, name));
+    }
   }
   if (parts.includes('weeks')) {
     const reports = [await evaluateWeeks(shipped, { seed }), await evaluateWeeks(shipped, { seed, periodS: 60, weeks: 6 })];

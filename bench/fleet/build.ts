@@ -32,6 +32,8 @@ export interface FleetOptions {
   faults?: boolean;
   /** Only these families. */
   families?: readonly string[];
+  /** Only series that are read this often. */
+  periodsS?: readonly number[];
 }
 
 const SPLIT_SEED = { development: 0x51ee7, held_back: 0xb1d5 };
@@ -87,6 +89,7 @@ export function buildFleet(options: FleetOptions = {}): FleetSeries[] {
       const random = seededRandom(hash(`${source.name} ${k} ${SPLIT_SEED[split] + (options.seed ?? 0)}`));
       const readings = Math.round(logUniform(random, options.minReadings ?? 500, options.maxReadings ?? 16_000));
       const { periodS, timestampMs, values } = source.make(random, readings + SPARE_ROWS);
+      if (options.periodsS && !options.periodsS.includes(periodS)) continue;
       const faults = options.faults === false ? [] : placeFaults(values, readings, used, random);
       fleet.push({
         name: `${source.name}-${k}`, family: source.name, group: source.group, periodS,

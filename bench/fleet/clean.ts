@@ -8,12 +8,14 @@ const DAY_MS = 86_400_000;
 const FIRST_ROWS = 500;
 /** Readings by age, as DETECTOR-style tables give them: [from, to). */
 const AGES: readonly [number, number][] = [[0, 50], [50, 500], [500, 4000], [4000, Infinity]];
+/** Those by which alarms a day are told apart. */
+export const RATE_AGES: readonly [number, number][] = [[0, 4000], [4000, 40_000], [40_000, Infinity]];
 
 export interface CleanReport {
   series: number;
   readings: number;
   /** By sampling period: declustered alarms of all rows. */
-  byPeriod: { periodS: number; series: number; alarmsPerSeriesDay: number; alarmsPer2000: number }[];
+  byPeriod: { periodS: number; series: number; alarmsPerSeriesDay: number; alarmsPer2000: number; /** Of RATE_AGES; NaN where no series is so old. */ alarmsPerSeriesDayByAge: number[] }[];
   byFamily: { family: string; group: string; alarmsPer2000: number }[];
   byAge: { from: number; to: number; rowsPer1000: number }[];
   /** Alarms in the first 500 readings of a series. */
@@ -32,8 +34,9 @@ export async function evaluateClean(make: MakeDetector, options: FleetOptions = 
     const { score } = outputs[i].series[0];
     const alarms = alarmRows(score);
     return {
-      ...one, alarms: alarms.length, first: alarms.filter((row) => row < FIRST_ROWS).length,
-      days: (one.timestampMs[score.length - 1] - one.timestampMs[0]) / DAY_MS, score, events: outputs[i].events.length,
+      ...one, alarms: alarms.length, byAge: RATE_AGES.map(([from, to]) => alarms.filter((row) => row >= from && row < to).length),
+      daysByAge: RATE_AGES.map(([from, to]) => daysBetween(one.timestampMs, from, Math.min(to, score.length) - 1)), first: alarms.filter((row) => row < FIRST_ROWS).length,
+      days: daysBetween(one.timestampMs, 0, score.length - 1), score, events: outputs[i].events.length,
     };
   });
   const rate = (group: typeof counts): number => (2000 * sum(group, (c) => c.alarms)) / sum(group, (c) => c.score.length);
@@ -53,6 +56,7 @@ export async function evaluateClean(make: MakeDetector, options: FleetOptions = 
     readings: sum(counts, (c) => c.score.length),
     byPeriod: grouped(counts, (c) => c.periodS).sort((a, b) => a[0] - b[0]).map(([periodS, group]) => ({
       periodS, series: group.length, alarmsPerSeriesDay: sum(group, (c) => c.alarms) / sum(group, (c) => c.days), alarmsPer2000: rate(group),
+      alarmsPerSeriesDayByAge: RATE_AGES.map((_, age) => sum(group, (c) => c.byAge[age]) / sum(group, (c) => c.daysByAge[age])),
     })),
     byFamily: grouped(counts, (c) => c.family).map(([family, group]) => ({ family, group: group[0].group, alarmsPer2000: rate(group) }))
       .sort((a, b) => b.alarmsPer2000 - a.alarmsPer2000),
@@ -80,6 +84,10 @@ function alarmRows(score: Float32Array): number[] {
     if (score[row] > 1 && row - (rows[rows.length - 1] ?? -Infinity) >= DECLUSTER_ROWS) rows.push(row);
   }
   return rows;
+}
+
+function daysBetween(timestampMs: Float64Array, from: number, to: number): number {
+  return to > from ? (timestampMs[to] - timestampMs[from]) / DAY_MS : 0;
 }
 
 function grouped<T, K>(items: readonly T[], key: (item: T) => K): [K, T[]][] {

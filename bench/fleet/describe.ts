@@ -1,5 +1,5 @@
 import { table } from '../table.js';
-import type { CleanReport } from './clean.js';
+import { RATE_AGES, type CleanReport } from './clean.js';
 import type { CleanDeviceReport, DeviceReport } from './devices.js';
 import type { FleetSeries } from './build.js';
 import type { FleetReport } from './evaluate.js';
@@ -86,7 +86,10 @@ export function flattenFaults(report: FleetReport): Record<string, number> {
 export function describeClean(report: CleanReport): string {
   return [
     `Clean series: ${report.series}, ${report.readings} readings; every alarm is false`,
-    table([['period s', 'series', 'alarms/series/day', 'alarms/2000'], ...report.byPeriod.map((p) => [p.periodS, p.series, p.alarmsPerSeriesDay, p.alarmsPer2000])]),
+    table([
+      ['period s', 'series', 'alarms/series/day', ...RATE_AGES.map(([from, to]) => `from reading ${from}${Number.isFinite(to) ? ` to ${to}` : ''}`), 'alarms/2000'],
+      ...report.byPeriod.map((p) => [p.periodS, p.series, p.alarmsPerSeriesDay, ...p.alarmsPerSeriesDayByAge, p.alarmsPer2000]),
+    ]),
     table([['age in readings', 'alarmed rows/1000'], ...report.byAge.map((a) => [`${a.from} - ${Number.isFinite(a.to) ? a.to : ''}`, a.rowsPer1000])]),
     table([['family', 'alarms/2000'], ...report.byFamily.slice(0, 10).map((f) => [f.family, f.alarmsPer2000])]),
     table([

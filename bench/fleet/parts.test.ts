@@ -58,6 +58,17 @@ test('clean series: a detector that always alarms does so every 40 readings', as
   for (const { alarmsPer2000 } of report.byPeriod) expect(alarmsPer2000).toBeCloseTo(50, -1);
 });
 
+test('clean series that are read often: alarms a day by age', async () => {
+  const report = await evaluateClean(() => baselineDetector(() => () => ({ score: 2, yhat: 0, halfBand: Infinity })), {
+    families: ['smooth', 'latency'], seriesPerFamily: 4, minReadings: 5000, maxReadings: 5000, periodsS: [10, 60],
+  });
+  expect(report.byPeriod.map((p) => p.periodS)).toEqual([10, 60]);
+  for (const { periodS, alarmsPerSeriesDayByAge: [young, older, old] } of report.byPeriod) {
+    for (const perDay of [young, older]) expect(perDay / (86_400 / periodS / 40)).toBeCloseTo(1, 0);
+    expect(old).toBeNaN();
+  }
+});
+
 test('valve runs: the truth scores 1, always on what its share of faulty rows gives', async () => {
   const truth = new Map(buildValveRuns({ runs: 4 }).map(({ input, faulty }) => [input.device, faulty]));
   expect((await evaluateValve((fleet) => oracle(fleet, (device, message) => truth.get(device)![message] === 1), { runs: 4 })).f1).toBe(1);
