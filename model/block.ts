@@ -1,7 +1,7 @@
 import type { Device } from '../core/fleet.js';
 import type { Arena } from './arena.js';
 import { bilinear, blame, invert, surpriseOf, WIDTH } from './covariance.js';
-import { AGE, AT_HOUR, COUNT, COVARIANCE, FAST, LONG, METRIC_WORDS, PART, PRECISION, SCALE, SETTLED_READINGS, SLOW, SLOW_READINGS } from './level.js';
+import { AGE, COUNT, COVARIANCE, FAST, HOUR_OFF, LONG, METRIC_WORDS, PART, PRECISION, SCALE, SETTLED_READINGS, SLOW, SLOW_READINGS } from './level.js';
 
 // Words of a block, behind those of its first metric (level.ts).
 const BLOCK = METRIC_WORDS;
@@ -16,7 +16,8 @@ const TAIL = BLOCK + 7; // slow mean of the surprise over that of a normal distr
 const HABIT = BLOCK + 8; // surprise that states of this device have shown before
 const PEAK = BLOCK + 9; // the most surprising sweep of the open state
 const TOLD = BLOCK + 10; // how surprising it was when its parts were looked at last
-export const SERIES_WORDS = BLOCK + 11;
+const AT_HOUR = BLOCK + 11; // int: sweeps in a row in which it looks as usual for its hour
+export const SERIES_WORDS = BLOCK + 12;
 
 export const NORMAL = 0;
 const SHIFTED = 1;
@@ -38,6 +39,8 @@ const REST_SWEEPS = 40;
 const CALM_SWEEPS = 5;
 const UNTIED_CALM_SWEEPS = 24;
 const FAR_SWEEPS = 30;
+/** Deviations of what a metric is, for its hour, from what the others say of it that are as usual. */
+const HOUR_SIGMAS = 3;
 /** A state has ended when less than this share of it is left. */
 const LEFT = 0.4;
 const LEFT_BESIDES = 0.1;
@@ -141,6 +144,10 @@ export class Block {
     if (!accept) return;
     if (ints[at + SWEEPS] > START_READINGS) ints[at + SWEEPS] = START_READINGS;
     this.#restart();
+  }
+
+  forgetHabit(): void {
+    this.#s[0][this.#at[0] + HABIT] = 0;
   }
 
   #learn(sweeps: number): void {
@@ -258,16 +265,25 @@ export class Block {
     ints[at + CALM] = left < LEFT && over ? ints[at + CALM] + 1 : 0;
     ints[at + FAR] = left < 0 && alone ? ints[at + FAR] + 1 : 0;
     const ended = ints[at + CALM] >= (ints[at + STATE] === UNTIED ? UNTIED_CALM_SWEEPS : CALM_SWEEPS) || ints[at + FAR] >= FAR_SWEEPS;
-    if (!ended && !(since > SLOW_READINGS && this.#isUsualAtHour())) return;
+    ints[at + AT_HOUR] = since > SLOW_READINGS && this.#isUsualAtHour() ? ints[at + AT_HOUR] + 1 : 0;
+    if (!ended && ints[at + AT_HOUR] < UNTIED_CALM_SWEEPS) return;
     s[at + HABIT] += HABIT_SHARE * s[at + PEAK];
     this.#end();
   }
 
-  /** Whether all metrics that take part have been where they usually are at this hour: the normal of a while ago says little of what goes up and down with the day. */
+  /** Whether all metrics that take part are where they usually are at this hour, each by itself and as the others say: the normal of a while ago says little of what goes up and down with the day. */
   #isUsualAtHour(): boolean {
     for (let i = 0; i < this.#m; i++) {
-      const [s, ints, at] = [this.#s[i], this.#ints[i], this.#at[i]];
-      if (s[at + PART] !== 0 && ints[at + AT_HOUR] < UNTIED_CALM_SWEEPS) return false;
+      const [s, at] = [this.#s[i], this.#at[i]];
+      const off = s[at + HOUR_OFF] * s[at + SCALE];
+      if (s[at + PART] !== 0 && Number.isNaN(off)) return false;
+      this.#y[i] = Number.isNaN(off) ? 0 : off;
+    }
+    for (let i = 0; i < this.#m; i++) {
+      if (this.#s[i][this.#at[i] + PART] === 0) continue;
+      let residual = 0;
+      for (let j = 0; j < this.#m; j++) residual += this.#precision[i * WIDTH + j] * this.#y[j];
+      if (residual * residual > HOUR_SIGMAS * HOUR_SIGMAS * this.#precision[i * WIDTH + i]) return false;
     }
     return true;
   }

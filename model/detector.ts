@@ -17,7 +17,7 @@ import { KIND_OF, reasonText } from './reason.js';
 import { CHUNK_ROWS, SAID, SILENT } from './records.js';
 import { Rounds } from './rounds.js';
 import { DEFAULT_SETTINGS, matches, Policies, readSettings, type DetectorSettings, type SeriesPolicy } from './settings.js';
-import { rarityOf, thresholdOf } from './threshold.js';
+import { ageOf, rarityOf, thresholdOf } from './threshold.js';
 import { CHANNELS, DEFAULT_TUNING, type Channel, type Tuning } from './tuning.js';
 import { readServingWeights, requireServing } from './serving.js';
 import type { Wanted } from './weights.js';
@@ -53,7 +53,7 @@ const LIMIT_SCORE = 2;
 const OVERDUE_SCORE = 1.5;
 /** Odds beyond this share of the threshold keep an open event open. */
 const STILL = 0.7;
-/** What stays for so many readings in no event is no broken sensor's: as long as what comes again at its value may stay. */
+/** What stays at 0 for so many readings, in no event, is no broken sensor's: as long as what comes again at its value may stay. */
 const STAYS_READINGS = 72;
 
 /** Opens a detector with no state. @throws GruardError WEIGHTS_*, FILE_UNREADABLE, BACKEND_UNAVAILABLE. */
@@ -149,6 +149,7 @@ export class StreamDetector implements Detector {
     if (verdict === 'confirm') {
       if (before === 'confirm') return;
       for (const { metric, channel } of members) {
+        if (metric === DEVICE_METRIC) this.#joint.confirm(device);
         const slot = slotOf(metric);
         if (slot < 0) continue;
         this.#conditions.confirm(slot);
@@ -229,7 +230,7 @@ export class StreamDetector implements Detector {
     }
     const said = judge.said(i);
     const odds = judge.odds(i);
-    this.#devices.keep(row, judge.value(i), judge.run(i), said);
+    this.#devices.keep(row, judge.value(i), judge.run(i), said, judge.hourOff(i));
     const policy = this.#policies.ofSlot(this.fleet, slot);
     const beyond = batch.value[row] < policy.min || batch.value[row] > policy.max;
     if (policy.ignore || (judge.readings(slot) <= tuning.warmUp && !beyond)) {
@@ -245,7 +246,7 @@ export class StreamDetector implements Detector {
     const found = judge.find(i);
     const periodMs = judge.periodMs(i);
     const silent = odds <= SILENT;
-    const threshold = silent ? Infinity : thresholdOf(tuning, CHANNELS[found.channel], rarityOf(periodMs, policy.falseAlarmsPerDay), judge.readings(slot));
+    const threshold = silent ? Infinity : thresholdOf(tuning, CHANNELS[found.channel], rarityOf(periodMs, policy.falseAlarmsPerDay), ageOf(judge.readings(slot), periodMs));
     const ends = judge.isOfValue() && this.#conditions.returns(slot, judge.value(i));
     // What nobody wants to hear of sets no bar for what comes after it.
     const alarms = !silent && !ends && counts(policy, found.above, off) && judge.emits(slot, odds, threshold);
@@ -307,8 +308,9 @@ export class StreamDetector implements Detector {
     const impossible = far && isSentinel(value) && this.judge.readings(slot) > this.tuning.warmUp && !(value === 0 && this.judge.knows(slot, 0));
     if (impossible) this.#health.begin(device, metric, 'impossible', batch.timestampMs[row], impossibleReason(metric, value, mean - 0.5 * reach, mean + 0.5 * reach));
     else if (known) this.#health.end(device.id, metric, 'impossible', batch.timestampMs[row]);
-    // What stays there, and is no event, is what the series does: it teaches, and is then known.
-    return impossible && this.judge.stands(slot) < STAYS_READINGS;
+    // A series that stays at 0, and is in no event there, is one that comes to rest: it is taught, and then known.
+    const rests = value === 0 && this.judge.stands(slot, value) >= STAYS_READINGS && !this.#conditions.isTold(slot);
+    return impossible && !rests;
   }
 
   #reserve(batch: Batch): void {

@@ -32,7 +32,8 @@ export class DeviceJudge {
   // [capacity] of the batch, written by the judge of series.
   #v = new Float64Array(0);
   #run = new Int32Array(0);
-  #where = new Uint16Array(0);
+  #wanders = new Uint8Array(0);
+  #hourOff = new Float64Array(0);
   #said = new Uint8Array(0);
   readonly #alarms = new Map<number, Alarm>();
   #policies!: Policies;
@@ -49,17 +50,19 @@ export class DeviceJudge {
     if (this.#said.length < batch.capacity) {
       this.#v = new Float64Array(batch.capacity);
       this.#run = new Int32Array(batch.capacity);
-      this.#where = new Uint16Array(batch.capacity);
+      this.#wanders = new Uint8Array(batch.capacity);
+      this.#hourOff = new Float64Array(batch.capacity);
       this.#said = new Uint8Array(batch.capacity);
     }
     this.#said.fill(0, 0, batch.n);
   }
 
-  /** What the judge of series says of a row (SAID) as it is at this reading: when the rows are gone through, later readings of the batch have moved it. */
-  keep(row: number, v: number, run: number, said: number): void {
+  /** What the judge of series says of a row (SAID), and how far it is from its hour, as they are at this reading: when the rows are gone through, later readings of the batch have moved them. */
+  keep(row: number, v: number, run: number, said: number, hourOff: number): void {
     this.#v[row] = v;
     this.#run[row] = run;
-    this.#where[row] = said & (SAID.WANDERS | SAID.AT_HOUR);
+    this.#wanders[row] = said & SAID.WANDERS;
+    this.#hourOff[row] = said & SAID.AT_HOUR ? hourOff : NaN;
   }
 
   alarm(row: number, alarm: Alarm): void {
@@ -101,7 +104,7 @@ export class DeviceJudge {
       score = Math.max(score, batch.anomalyScore[row]);
       if (this.#said[row] !== 0 || this.#alarms.has(row)) this.#settle(batch, device, row);
       if (this.#run[row] === 0 && this.health.metricVerdicts > 0) this.health.end(device.id, this.fleet.metricOfSlot(batch.slot[row]), 'stuck', atMs);
-      if (several) this.joint.observe(device, batch.slot[row], this.#v[row], (this.#where[row] & SAID.WANDERS) !== 0, (this.#where[row] & SAID.AT_HOUR) !== 0);
+      if (several) this.joint.observe(device, batch.slot[row], this.#v[row], this.#wanders[row] !== 0, this.#hourOff[row]);
     }
     if (judged === 0) return;
     this.health.message(device, atMs, batch.rowNowMs?.[first] ?? batch.nowMs);

@@ -66,6 +66,23 @@ describe('health', () => {
     expect([...bench.events.values()].filter((event) => (event.resolvedMs ?? Infinity) > last)).toEqual([]);
   });
 
+  it('goes on taking 0 for a broken sensor that had stood still at what it measured, or whose series wanders', () => {
+    const still = new Bench();
+    const at = (k: number): number => 20 + 0.5 * (Math.floor(k / 100) % 3);
+    for (let k = 0; k < 3000; k++) still.feed({ temperature: at(k) });
+    for (const [zeros, good] of [[3, 200], [5, 0]]) {
+      for (let k = 0; k < zeros; k++) still.feed({ temperature: 0 });
+      expect([...still.verdicts.values()].filter((verdict) => verdict.kind === 'impossible' && verdict.untilMs === null)).toHaveLength(1);
+      for (let k = 0; k < good; k++) still.feed({ temperature: at(k) });
+    }
+    const walk = new Bench();
+    const draw = noise(12);
+    let level = 100;
+    for (let k = 0; k < 3000; k++) walk.feed({ load: Math.round(16 * (level += 0.1 * draw())) / 16 });
+    for (let k = 0; k < 1000; k++) walk.feed({ load: 0 });
+    expect([...walk.verdicts.values()].filter((verdict) => verdict.kind === 'impossible')).toMatchObject([{ untilMs: null }]);
+  });
+
   it('takes such a value for a measurement where it is near what is measured', () => {
     const bench = new Bench();
     calm(bench, 300, noise(9), 1);

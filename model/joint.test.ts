@@ -18,6 +18,24 @@ function alone(bench: Bench, rounds: number, draw: () => number, metrics: number
   for (let k = 0; k < rounds; k++) bench.feed(Object.fromEntries(Array.from({ length: metrics }, (_, m) => [`m${m}`, level(m, k) + draw()])));
 }
 
+/** A server whose metrics follow a load that goes up and down with the day; what `by` is added to, for so many minutes, leaves it. */
+function daily(bench: Bench, seed: number, metrics: number, waves: number): (minutes: number, which: readonly number[], by: number) => void {
+  const draw = noise(seed);
+  const own = new Float64Array(metrics);
+  let wave = 0;
+  return (minutes, which, by) => {
+    for (let k = 0; k < minutes; k++) {
+      wave = 0.99 * wave + 0.14 * draw();
+      const load = 1 + 0.6 * Math.sin((2 * Math.PI * bench.whole.length) / 1440) + waves * wave;
+      const values = Array.from(own, (_, m): [string, number] => {
+        own[m] = 0.9 * own[m] + 0.43 * draw();
+        return [`m${m}`, (1 + m) * (load + (which.includes(m) ? by : 0)) + 0.03 * own[m] + 0.02 * draw()];
+      });
+      bench.feed(Object.fromEntries(values), 'server', 60_000);
+    }
+  };
+}
+
 const since = (bench: Bench, atMs: number): AnomalyEvent[] => [...bench.events.values()].filter((event) => event.openedMs > atMs);
 /** Events that the device as a whole began. */
 const ofDevice = (bench: Bench, atMs = 0): number => since(bench, atMs).filter((event) => event.metric === '*').length;
@@ -143,25 +161,38 @@ describe('a state that lasts', () => {
 
   it('of metrics that go up and down with the day is over soon, though they are no longer where they were when it began', () => {
     const bench = new Bench();
-    const draw = noise(61);
-    const own = new Float64Array(8);
-    let wave = 0;
-    const feed = (minutes: number, by: number): void => {
-      for (let k = 0; k < minutes; k++) {
-        wave = 0.99 * wave + 0.14 * draw();
-        const load = 1 + 0.6 * Math.sin((2 * Math.PI * bench.whole.length) / 1440) + 0.15 * wave;
-        const values = Array.from(own, (_, m): [string, number] => {
-          own[m] = 0.9 * own[m] + 0.43 * draw();
-          return [`m${m}`, (1 + m) * (load + (m < 3 ? by : 0)) + 0.03 * own[m] + 0.02 * draw()];
-        });
-        bench.feed(Object.fromEntries(values), 'server', 60_000);
-      }
-    };
-    feed(4 * 1440 + 180, 0);
-    feed(40, 1);
+    const server = daily(bench, 61, 8, 0.15);
+    server(4 * 1440 + 180, [0, 1, 2], 0);
+    server(40, [0, 1, 2], 1);
     expect(bench.whole.slice(-30).every((row) => row.inEvent)).toBe(true);
-    feed(1440, 0);
+    server(1440, [0, 1, 2], 0);
     expect(bench.whole.slice(-1440).filter((row) => row.inEvent).length).toBeLessThan(200);
+  });
+
+  it.each([0.5, 0.8])('of ties that broke is held while they are, though each metric is where it usually is at its hour (by %s)', (by) => {
+    const bench = new Bench();
+    const server = daily(bench, 62, 5, 0.4);
+    server(5 * 1440 + 180, [0], 0);
+    server(720, [0], by);
+    expect(bench.whole.slice(-660).filter((row) => row.inEvent).length).toBeGreaterThan(550);
+  });
+
+  it('is told again, however often it came, once a person confirmed it', () => {
+    const held = (confirmed: boolean): number[] => {
+      const bench = new Bench();
+      const server = daily(bench, 64, 5, 0.4);
+      server(1440, [0], 0);
+      return Array.from({ length: 5 }, () => {
+        server(1440, [0], 0);
+        const from = bench.nowMs;
+        server(200, [0], 1);
+        const events = since(bench, from);
+        if (confirmed) for (const { id } of events) bench.control({ kind: 'feedback', eventId: id, verdict: 'confirm', atMs: bench.nowMs, by: 'test' });
+        return bench.whole.slice(-200).filter((row) => row.inEvent).length;
+      });
+    };
+    expect(held(false).slice(2)).toEqual([0, 0, 0]);
+    expect(Math.min(...held(true))).toBeGreaterThan(20);
   });
 
   it('becomes a habit however long it lasts: a flow that is on and off for half an hour each', () => {

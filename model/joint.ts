@@ -3,7 +3,7 @@ import type { Device } from '../core/fleet.js';
 import { Arena } from './arena.js';
 import { Block, NORMAL, SERIES_WORDS } from './block.js';
 import { WIDTH } from './covariance.js';
-import { AT_HOUR, observeLevel, SWEEP } from './level.js';
+import { observeHour, observeLevel, SWEEP } from './level.js';
 
 // Words of a device.
 const D_SWEEP = 0; // int: sweeps so far
@@ -73,13 +73,13 @@ export class Joint {
 
   /** Ends what is open; with `accept` the present is the normal from here on. */
   close(device: Device, accept: boolean): void {
-    const metrics = this.metrics(device);
-    const star = this.#starOf(device);
-    for (let first = 0; first < metrics; first += WIDTH) {
-      this.#block.bind(device, star, first, Math.min(WIDTH, metrics - first));
-      this.#block.close(accept);
-    }
+    this.#eachBlock(device, (block) => block.close(accept));
     this.#setInt(device, D_OPEN, 0);
+  }
+
+  /** A person confirmed a fault of the device: that it came before makes it no habit. */
+  confirm(device: Device): void {
+    this.#eachBlock(device, (block) => block.forgetHabit());
   }
 
   /** Notes that a metric was read; those of a message are noted before the message is judged. */
@@ -98,8 +98,8 @@ export class Joint {
     return Math.max(1, this.devices.floats[this.devices.page(device.slot)][this.devices.at(device.slot) + D_LENGTH]);
   }
 
-  /** Takes a metric's reading; `judge` follows when the message is through. @param wanders whether the metric has no level to return to; @param atHour whether it is where it usually is at this hour */
-  observe(device: Device, slot: number, v: number, wanders: boolean, atHour: boolean): void {
+  /** Takes a metric's reading; `judge` follows when the message is through. @param wanders whether the metric has no level to return to; @param hourOff how far it is from what is usual at its hour, NaN where it is far off or the hour does not tell */
+  observe(device: Device, slot: number, v: number, wanders: boolean, hourOff: number): void {
     const s = this.series.floats[this.series.page(slot)];
     const ints = this.series.ints[this.series.page(slot)];
     const at = this.series.at(slot);
@@ -107,7 +107,7 @@ export class Joint {
     if (ints[at + SWEEP] === sweep) this.#setInt(device, D_AGAIN, 1);
     else this.#setInt(device, D_READ, this.#int(device, D_READ) + 1);
     ints[at + SWEEP] = sweep;
-    ints[at + AT_HOUR] = atHour ? ints[at + AT_HOUR] + 1 : 0;
+    observeHour(s, at, hourOff);
     let open = false;
     if (this.#int(device, D_OPEN) > 0) {
       const ordinal = this.#ordinalOf(device, slot);
@@ -147,6 +147,15 @@ export class Joint {
     this.#setInt(device, D_OPEN, open);
     found.closed = wasOpen && open === 0;
     return found;
+  }
+
+  #eachBlock(device: Device, does: (block: Block) => void): void {
+    const metrics = this.metrics(device);
+    const star = this.#starOf(device);
+    for (let first = 0; first < metrics; first += WIDTH) {
+      this.#block.bind(device, star, first, Math.min(WIDTH, metrics - first));
+      does(this.#block);
+    }
   }
 
   /** Whether this message is the last of a sweep. */

@@ -101,9 +101,9 @@ export class Judge {
     return this.records.knows(slot, value - this.records.anchor(slot));
   }
 
-  /** Readings for which a series has not moved, before the one at hand. */
-  stands(slot: number): number {
-    return this.records.ints[this.records.at(slot) + RUN];
+  /** How often in a row a series repeated a value, before the reading at hand. */
+  stands(slot: number, raw: number): number {
+    return this.records.last(slot) === raw ? this.records.ints[this.records.at(slot) + RUN] : 0;
   }
 
   odds(row: number): number {
@@ -117,6 +117,11 @@ export class Judge {
   /** The working value less the series' anchor. */
   value(row: number): number {
     return this.records.rows[row * ROW_WORDS + ROW.v];
+  }
+
+  /** How far the working value is from what is usual at its hour. */
+  hourOff(row: number): number {
+    return this.records.rows[row * ROW_WORDS + ROW.hourOff];
   }
 
   /** Equal readings in a row before this one. */

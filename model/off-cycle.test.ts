@@ -4,8 +4,8 @@ import { Bench, noise, PERIOD_MS } from '../test/fed-device.js';
 const MINUTE_MS = 60_000;
 
 /** Readings of a machine that pulses once in 60. */
-function pulses(bench: Bench, readings: number, draw: () => number, height = 5): void {
-  for (let k = 0; k < readings; k++) bench.feed({ power: (Math.round(bench.nowMs / MINUTE_MS) % 60 < 8 ? height : 0) + 0.02 * draw() }, 'pump', MINUTE_MS);
+function pulses(bench: Bench, readings: number, draw: () => number, height = 5, minutes = 8): void {
+  for (let k = 0; k < readings; k++) bench.feed({ power: (Math.round(bench.nowMs / MINUTE_MS) % 60 < minutes ? height : 0) + 0.02 * draw() }, 'pump', MINUTE_MS);
 }
 
 /** Share of the readings from `from` to `to` that are in an event. */
@@ -15,18 +15,18 @@ function share(bench: Bench, from: number, to = bench.inEvent.length): number {
 }
 
 describe('an event of a series with a cycle', () => {
-  it('lasts from pulse to pulse while they are half as high, and is over when one was as it should be', () => {
+  it.each([[0.5, 8], [0.65, 20], [0.7, 30]])('lasts from pulse to pulse while they are lower than ever (by %s, for %s minutes), and is over when one was as it should be', (height, minutes) => {
     const bench = new Bench();
     const draw = noise(41);
-    pulses(bench, 6000, draw);
+    pulses(bench, 6000, draw, 5, minutes);
     const from = bench.scores.length;
-    pulses(bench, 150, draw, 2.5);
+    pulses(bench, 150, draw, 5 * height, minutes);
     const to = bench.scores.length;
     const told = bench.scores.findIndex((score, row) => row >= from && score > 1);
     expect(told).toBeGreaterThanOrEqual(from);
     expect(told).toBeLessThan(from + 60);
     expect(share(bench, told, to)).toBeGreaterThan(0.95);
-    pulses(bench, 300, draw);
+    pulses(bench, 300, draw, 5, minutes);
     expect(bench.open).toEqual([]);
     expect(share(bench, to + 120)).toBe(0);
     expect([...bench.events.values()].filter((event) => event.openedMs > bench.nowMs - (300 + 150) * MINUTE_MS)).toHaveLength(1);

@@ -8,6 +8,9 @@ import { CHANNELS, type Channel, type Tuning } from './tuning.js';
 /** Rows that are judged together: their records stay in the cache from one pass to the next. */
 export const CHUNK_ROWS = 128;
 
+/** Among its float64 words, in front of all others. */
+const LAST = 2;
+
 // Words of the front of a record (judge-kernel/record.h, Record), float32 or int32.
 export const READINGS = 6; // int: readings judged
 export const RATE = 7; // G, the sum of the expected rate
@@ -152,6 +155,11 @@ export class Records implements StatePart {
   /** The first value of a series, which what is kept of it is relative to. */
   anchor(slot: number): number {
     return this.#wide[this.at(slot) >>> 1];
+  }
+
+  /** The latest reading of a series. */
+  last(slot: number): number {
+    return this.#wide[(this.at(slot) >>> 1) + LAST];
   }
 
   /** The forecast of the mean of the next 32 values that was made from the latest reading. */

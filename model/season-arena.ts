@@ -23,7 +23,7 @@ export class SeasonArena extends Arena {
   readonly #start: number;
 
   constructor(words: number) {
-    super('season', 4, 'series', words);
+    super('season', 5, 'series', words);
     const { memory, kernel, heapBase } = openKernel<SeasonKernel>(KERNEL_WASM_BASE64, 2);
     this.#memory = memory;
     this.kernel = kernel;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { rarityOf, thresholdOf } from './threshold.js';
+import { ageOf, rarityOf, thresholdOf } from './threshold.js';
 import { CHANNELS, DEFAULT_TUNING } from './tuning.js';
 
 const rarity = fc.double({ min: -8, max: 12, noNaN: true });
@@ -27,6 +27,10 @@ describe('the threshold of a series', () => {
       expect(thresholdOf(DEFAULT_TUNING, loudest, r, n + more)).toBeLessThanOrEqual(thresholdOf(DEFAULT_TUNING, loudest, r, n));
     }));
     expect(thresholdOf(DEFAULT_TUNING, 'x', 2.3, 150) - thresholdOf(DEFAULT_TUNING, 'x', 2.3, 10_000)).toBeGreaterThan(1);
+  });
+
+  test('takes what is read more often than every minute for no older than its minutes', () => {
+    expect([10_000, 60_000, 600_000].map((periodMs) => ageOf(12_000, periodMs))).toEqual([2000, 12_000, 12_000]);
   });
 
   test('goes on without a step where more than one in 2,057 is allowed', () => {

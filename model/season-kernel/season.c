@@ -165,7 +165,7 @@ double mismatch_in_event(const Code *ring, const Code *present, int blocks, int 
   return latest == UNKNOWN || now.high == UNKNOWN ? lacks : larger(beyond_usual(latest, now), lacks);
 }
 
-// Whether the latest `count` blocks of an event are like as many in a row that the ring knows, whenever those were: in the mean they differ by `most` codes at most, and they span a range of at least `range`.
+// Whether the latest `count` blocks of an event are like as many in a row that the ring knows, whenever those were: in the mean they differ by `most` codes at most, none by more than twice that, and they span a range of at least `range`.
 __attribute__((export_name("is_back")))
 int is_back(const Code *ring, const Code *present, int blocks, int known, int count, double most, double range) {
   int top = UNKNOWN, bottom = 127;
@@ -175,7 +175,8 @@ int is_back(const Code *ring, const Code *present, int blocks, int known, int co
     int sum = 0;
     for (int i = 1; i <= count && sum <= bound; i++) {
       const int code = ring[(end - i) & MASK], off = code - present[(blocks - i) & (PRESENT - 1)];
-      sum += code == UNKNOWN ? bound + 1 : off < 0 ? -off : off;
+      const int far = off < 0 ? -off : off;
+      sum += code == UNKNOWN || far > 2 * most ? bound + 1 : far;
     }
     if (sum <= bound) return 1;
   }

@@ -155,7 +155,7 @@ it('finds that an event has come to be like as many blocks in a row as once were
     const range = share * size;
     const like = (first: number): boolean => {
       const then = present.map((_, i) => codes[(first + i) & MASK]);
-      return !then.includes(UNKNOWN) && then.reduce((sum, code, i) => sum + Math.abs(code - present[i]), 0) <= Math.trunc(most * count);
+      return !then.includes(UNKNOWN) && then.every((code, i) => Math.abs(code - present[i]) <= 2 * most) && then.reduce((sum, code, i) => sum + Math.abs(code - present[i]), 0) <= Math.trunc(most * count);
     };
     let expected = false;
     for (let first = blocks - known; first + count < blocks; first++) expected ||= like(first);
