@@ -229,10 +229,15 @@ export class Block {
 
   #againstOthers(y: Float64Array): void {
     for (let i = 0; i < this.#m; i++) {
-      let residual = 0;
-      for (let j = 0; j < this.#m; j++) residual += this.#precision[i * WIDTH + j] * y[j];
-      this.offs[i] = residual / this.#precision[i * WIDTH + i] / this.#s[i][this.#at[i] + SCALE];
+      this.offs[i] = this.#residual(i, y) / this.#precision[i * WIDTH + i] / this.#s[i][this.#at[i] + SCALE];
     }
+  }
+
+  /** P y of a metric: how far it is from what the others say of it, over the variance that they leave it. */
+  #residual(i: number, y: Float64Array): number {
+    let sum = 0;
+    for (let j = 0; j < this.#m; j++) sum += this.#precision[i * WIDTH + j] * y[j];
+    return sum;
   }
 
   /** An open sweep: how much of the state is left? */
@@ -281,8 +286,7 @@ export class Block {
     }
     for (let i = 0; i < this.#m; i++) {
       if (this.#s[i][this.#at[i] + PART] === 0) continue;
-      let residual = 0;
-      for (let j = 0; j < this.#m; j++) residual += this.#precision[i * WIDTH + j] * this.#y[j];
+      const residual = this.#residual(i, this.#y);
       if (residual * residual > HOUR_SIGMAS * HOUR_SIGMAS * this.#precision[i * WIDTH + i]) return false;
     }
     return true;

@@ -107,13 +107,13 @@ export class Joint {
     if (ints[at + SWEEP] === sweep) this.#setInt(device, D_AGAIN, 1);
     else this.#setInt(device, D_READ, this.#int(device, D_READ) + 1);
     ints[at + SWEEP] = sweep;
-    observeHour(s, at, hourOff);
     let open = false;
     if (this.#int(device, D_OPEN) > 0) {
       const ordinal = this.#ordinalOf(device, slot);
       this.#block.bind(device, this.#starOf(device), ordinal - (ordinal % WIDTH), 1);
       open = this.#block.state !== NORMAL;
     }
+    if (open) observeHour(s, at, hourOff);
     observeLevel(s, ints, at, open, v, !wanders);
   }
 

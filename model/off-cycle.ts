@@ -23,7 +23,7 @@ const MOST_OFF = 3;
 /** After the last block that was off what may be the next pulse is waited for: a cycle and a little, where that is some hours; of a longer one less, down to an hour and a half of a day. */
 const WAIT_CYCLES = 1.1;
 const WAIT_MS = 6 * 3_600_000;
-/** What has another shape, or phase, for so many cycles holds no event open any more. */
+/** What has another shape for so many cycles holds no event open any more. */
 const MOST_CYCLES = 3;
 /** Nor does what goes through most of its range as it once did, be it at another phase: a tank that a fault has emptied fills as ever. So much of a cycle must show so much of the usual range, and differ in the mean by so many times what a block must be beyond to count. */
 const BACK_CYCLES = 0.6;

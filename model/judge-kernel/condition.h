@@ -147,17 +147,19 @@ static double away(const Condition *c) { return (double)c->level - c->level_mean
 // Whether a series goes up and down with the day, so that the hour tells what is usual.
 static int hour_tells(const Condition *c) { return c->day_drift != 0 && HOURLY * (double)c->hour_variance <= c->level_variance; }
 
+// A deviation from what is usual at this hour.
+static double hour_sigma(const Condition *c, double unit) { return root(c->hour_variance) + LEVEL_FLOOR * unit; }
+
 // Whether the latest readings are not what they are at this hour, of a series that goes up and down with the day: a shift by less than that is within its range for hours.
 static int is_off_hour(const Condition *c, double unit) {
   const double off = size_of(c->hour_off);
   if (c->untold || !hour_tells(c)) return 0;
-  return off > OFF_SIGMAS * (root(c->hour_variance) + LEVEL_FLOOR * unit) && off > NEAR_HOUR * size_of(c->reached);
+  return off > OFF_SIGMAS * hour_sigma(c, unit) && off > NEAR_HOUR * size_of(c->reached);
 }
 
 // Whether the latest readings are where they usually are at this hour, of a series of which that tells something.
 static int is_usual_at_hour(const Condition *c, double unit) {
-  if (!hour_tells(c)) return 0;
-  return size_of(c->hour_off) < STILL_OFF_SIGMAS * (root(c->hour_variance) + LEVEL_FLOOR * unit);
+  return hour_tells(c) && size_of(c->hour_off) < STILL_OFF_SIGMAS * hour_sigma(c, unit);
 }
 
 // Whether the fast level is off the normal. What was off it must come closer than that, and half of the way back, to be none: noise alone would end an event.
