@@ -1,8 +1,8 @@
 /**
  * npm run bench:judge [-- --readings 200000] [--warm-up 200] [--backend wasm] [--json]
  *
- * What it costs to judge a reading, beside the network's step of the same batch, for fleets of several shapes: medians over
- * batches, in nanoseconds a reading, on one thread. The parts: `normalise` makes the features, `network` is the backend's step (on `wasm` the
+ * What it costs to judge a reading, beside the network's step of the same batch, for fleets of several shapes: means over
+ * batches (some of what is looked for, like a season, is looked for now and then, and by all of this fleet at once), in nanoseconds a reading, on one thread. The parts: `normalise` makes the features, `network` is the backend's step (on `wasm` the
  * whole kernel: normalise, step, decode), `forecast` decodes and keeps its outputs, `judge` is all the rest (calibrated novelty, conditions, events, the device as a
  * whole, health, splitting the batch into rounds of distinct series). `judge / network` above 1: judging is what a batch waits for.
  */
@@ -14,7 +14,6 @@ import { gaussian, seededRandom } from '../core/random.js';
 import { BACKEND_NAMES, openBackend, type BackendName } from '../model/backends/index.js';
 import { openDetector, type StreamDetector } from '../model/detector.js';
 import { readWeights } from '../model/weights.js';
-import { median } from './engine/measure.js';
 import { jsonLine, table } from './table.js';
 
 const { values: options } = parseArgs({
@@ -138,9 +137,10 @@ async function measure(shape: Shape): Promise<Record<Part, number> & { events: n
     detector.step(traffic.batch);
   }
   for (const watch of Object.values(watches)) watch.take();
-  const ns: Record<Part, number[]> = { normalise: [], network: [], forecast: [], judge: [] };
+  const ms: Record<Part, number> = { normalise: 0, network: 0, forecast: 0, judge: 0 };
   let events = 0;
-  for (let done = 0; done < Math.max(Number(options.readings), 20 * rows); done += rows) {
+  let done = 0;
+  for (; done < Math.max(Number(options.readings), 20 * rows); done += rows) {
     traffic.next();
     const began = performance.now();
     detector.step(traffic.batch);
@@ -150,9 +150,10 @@ async function measure(shape: Shape): Promise<Record<Part, number> & { events: n
     // The kernel runs within `observe`, a step alone within `advance`.
     const [normalise, forecast] = fused ? [observe - network, advance] : [observe, advance - network];
     const of: Record<Part, number> = { normalise, network, forecast, judge: whole - observe - advance };
-    for (const part of PARTS) ns[part].push((of[part] * 1e6) / rows);
+    for (const part of PARTS) ms[part] += of[part];
   }
-  return { normalise: median(ns.normalise), network: median(ns.network), forecast: median(ns.forecast), judge: median(ns.judge), events };
+  const ns = (part: Part): number => (ms[part] * 1e6) / done;
+  return { normalise: ns('normalise'), network: ns('network'), forecast: ns('forecast'), judge: ns('judge'), events };
 }
 
 const lines: (string | number)[][] = [['ns a reading', 'a batch', ...PARTS, 'together', 'judge / network', 'news of events']];

@@ -5,7 +5,8 @@ import { KERNEL_WASM_BASE64 } from './season-kernel/module.js';
 
 /** season-kernel/season.c; `ring` and `present` are addresses. */
 export interface SeasonKernel {
-  correlation(ring: number, blocks: number, known: number, lag: number, mean: number): number;
+  /** Returns the address of `lags` doubles. */
+  correlations(ring: number, blocks: number, known: number, lag: number, lags: number, mean: number): number;
   mismatch(ring: number, blocks: number, known: number, cycle: number, daily: number): number;
   mismatch_in_event(ring: number, present: number, blocks: number, known: number, cycle: number, daily: number): number;
   is_back(ring: number, present: number, blocks: number, known: number, count: number, most: number, range: number): number;
@@ -19,6 +20,7 @@ export class SeasonArena extends Arena {
   readonly kernel: SeasonKernel;
   /** The same memory as `floats`. */
   readonly bytes: Int8Array[] = [];
+  #doubles = new Float64Array(0);
   readonly #memory: WasmMemory;
   readonly #start: number;
 
@@ -41,12 +43,18 @@ export class SeasonArena extends Arena {
       throw new GruardError('MODEL_MEMORY', `the seasons need ${Math.ceil(bytes / 2 ** 20)} MiB: ${messageOf(error)}`, { cause: error });
     }
     const { buffer } = this.#memory;
+    this.#doubles = new Float64Array(buffer);
     for (let page = 0; page < pages; page++) {
       const at = this.address(page, 0);
       this.floats[page] = new Float32Array(buffer, at, PAGE_SLOTS * this.words);
       this.ints[page] = new Int32Array(buffer, at, PAGE_SLOTS * this.words);
       this.bytes[page] = new Int8Array(buffer, at, PAGE_SLOTS * this.bytesPerSlot);
     }
+  }
+
+  /** A double that the kernel has written. */
+  double(address: number): number {
+    return this.#doubles[address >>> 3];
   }
 
   /** Of a word of a page, for the kernel. */

@@ -171,7 +171,7 @@ export class Season {
     else this.#offCycle.rest(0);
     if (!learning) this.#codes[this.#ring + ((ints[at + BLOCKS] - 1) & MASK)] = UNKNOWN;
     if (ints[at + BLOCKS] % BOUND_EVERY === 0) this.#bound();
-    if (this.#scan.lag > 0) for (let n = 0; n < LAGS_A_BLOCK && this.#scan.lag > 0; n++) this.#scanLag(this.given[PERIOD_MS]);
+    if (this.#scan.lag > 0) this.#scanLags(this.given[PERIOD_MS]);
     else if (ints[at + WAIT]-- <= 0) this.#begin(mean, scale);
   }
 
@@ -266,15 +266,15 @@ export class Season {
     this.#scan.begin(sum / n);
   }
 
-  /** One lag of the autocorrelation. */
-  #scanLag(periodMs: number): void {
-    const s = this.#s;
-    const ints = this.#ints;
-    const at = this.#at;
+  /** Some lags of the autocorrelation. */
+  #scanLags(periodMs: number): void {
+    const { arena } = this;
     const scan = this.#scan;
+    const cycle = this.#s[this.#at + CYCLE];
     const known = this.#known();
-    const day = DAY_MS / (ints[at + STRIDE] * periodMs);
-    scan.take(this.arena.kernel.correlation(this.#address, ints[at + BLOCKS], known, scan.lag, scan.mean), s[at + CYCLE], day, 0.45 * known);
+    const day = DAY_MS / (this.#ints[this.#at + STRIDE] * periodMs);
+    const correlations = arena.kernel.correlations(this.#address, this.#ints[this.#at + BLOCKS], known, scan.lag, LAGS_A_BLOCK, scan.mean);
+    for (let k = 0; k < LAGS_A_BLOCK && scan.lag > 0; k++) scan.take(arena.double(correlations + 8 * k), cycle, day, 0.45 * known);
     if (scan.lag > 0) return;
     // A day is known exactly, which seven of them need.
     if (scan.found > 0) this.#found(near(scan.found, day) ? day : scan.found, known);

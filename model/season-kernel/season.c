@@ -1,6 +1,5 @@
 // What the season (model/season.ts) compares at each block: the ring with itself at one lag, and the present cycle with those before.
-// A ring is RING signed bytes, block b at b & (RING - 1), as model/ring.ts has it. Sums are made in the order of the blocks, so that they have the same bits
-// however many blocks a vector takes. No libc, no allocation. `npm run build:wasm` compiles this to module.ts.
+// A ring is RING signed bytes, block b at b & (RING - 1), as model/ring.ts has it. No libc, no allocation. `npm run build:wasm` compiles this to module.ts.
 #include <wasm_simd128.h>
 
 #define RING 512
@@ -11,15 +10,18 @@
 typedef signed char Code;
 
 // The ring twice, so that what is read never wraps, and room for what a vector reads beyond.
-static Code line[2 * RING + 32];
+static Code line[2 * RING + 64];
 
-static const Code *unwrapped(const Code *ring, int first) {
+// Lays the ring out in `line`; returns whether something in it is not known.
+static int unwrap(const Code *ring) {
+  v128_t unknown = wasm_i8x16_splat(0);
   for (int i = 0; i < RING; i += 16) {
     const v128_t codes = wasm_v128_load(ring + i);
+    unknown = wasm_v128_or(unknown, wasm_i8x16_eq(codes, wasm_i8x16_splat(UNKNOWN)));
     wasm_v128_store(line + i, codes);
     wasm_v128_store(line + RING + i, codes);
   }
-  return line + (first & MASK);
+  return wasm_v128_any_true(unknown);
 }
 
 // Eight codes, `step` (1 or 3) apart, as int16.
@@ -29,45 +31,61 @@ static inline v128_t eight(const Code *at, int step) {
   return wasm_i16x8_extend_low_i8x16(wasm_i8x16_shuffle(low, high, 0, 3, 6, 9, 12, 15, 18, 21, 0, 0, 0, 0, 0, 0, 0, 0));
 }
 
-// Two pairs: adds x y and x x + y y of the one, then of the other. sums: products, squares.
-static inline v128_t add_two(v128_t sums, v128_t a, v128_t b, v128_t mean) {
-  const v128_t x = wasm_f64x2_sub(wasm_f64x2_convert_low_i32x4(a), mean), y = wasm_f64x2_sub(wasm_f64x2_convert_low_i32x4(b), mean);
-  const v128_t product = wasm_f64x2_mul(x, y), square = wasm_f64x2_add(wasm_f64x2_mul(x, x), wasm_f64x2_mul(y, y));
-  sums = wasm_f64x2_add(sums, wasm_i64x2_shuffle(product, square, 0, 2));
-  return wasm_f64x2_add(sums, wasm_i64x2_shuffle(product, square, 1, 3));
+// Sums over pairs x, y of codes: x y and x x + y y as int32, x + y and their number as int16, which they fit.
+typedef struct {
+  v128_t products, squares, sums, count;
+} Pairs;
+
+static inline void add_pairs(Pairs *all, v128_t x, v128_t y) {
+  all->products = wasm_i32x4_add(all->products, wasm_i32x4_dot_i16x8(x, y));
+  all->squares = wasm_i32x4_add(all->squares, wasm_i32x4_add(wasm_i32x4_dot_i16x8(x, x), wasm_i32x4_dot_i16x8(y, y)));
+  all->sums = wasm_i16x8_add(all->sums, wasm_i16x8_add(x, y));
 }
 
-static inline v128_t add_four(v128_t sums, v128_t a, v128_t b, v128_t mean) {
-  sums = add_two(sums, a, b, mean);
-  return add_two(sums, wasm_i64x2_shuffle(a, a, 1, 1), wasm_i64x2_shuffle(b, b, 1, 1), mean);
+// Those of eight pairs that are `there` and of which both are known.
+static inline void add_known(Pairs *all, v128_t x, v128_t y, v128_t there) {
+  const v128_t unknown = wasm_i16x8_splat(UNKNOWN);
+  const v128_t both = wasm_v128_andnot(there, wasm_v128_or(wasm_i16x8_eq(x, unknown), wasm_i16x8_eq(y, unknown)));
+  add_pairs(all, wasm_v128_and(x, both), wasm_v128_and(y, both));
+  all->count = wasm_i16x8_sub(all->count, both);
 }
 
-static inline v128_t add_one(v128_t sums, Code a, Code b, double mean) {
-  if (a == UNKNOWN || b == UNKNOWN) return sums;
-  const double x = a - mean, y = b - mean;
-  return wasm_f64x2_add(sums, wasm_f64x2_make(x * y, x * x + y * y));
+static inline int sum_of_four(v128_t x) {
+  return wasm_i32x4_extract_lane(x, 0) + wasm_i32x4_extract_lane(x, 1) + wasm_i32x4_extract_lane(x, 2) + wasm_i32x4_extract_lane(x, 3);
 }
 
-// Correlation of the codes with those `lag` before, from 85 to 255 pairs: enough to know a peak above a half, at a bounded cost.
-__attribute__((export_name("correlation")))
-double correlation(const Code *ring, int blocks, int known, int lag, double mean) {
-  const Code *b = unwrapped(ring, blocks - known), *a = b + lag;
-  const int step = ((known - lag) >> 7) | 1, pairs = (known - lag + step - 1) / step;
-  const v128_t mean_2 = wasm_f64x2_splat(mean), unknown = wasm_i16x8_splat(UNKNOWN);
-  v128_t sums = wasm_f64x2_splat(0);
+static inline int sum_of_eight(v128_t x) { return sum_of_four(wasm_i32x4_extadd_pairwise_i16x8(x)); }
+
+static inline double correlation_at(const Code *a, const Code *b, int step, int pairs, int unknown, double mean) {
+  const v128_t none = wasm_i32x4_splat(0), all_there = wasm_i32x4_splat(-1);
+  Pairs all = {none, none, none, none};
   int i = 0;
-  for (; i + 8 <= pairs; i += 8) {
-    const v128_t one = eight(a + i * step, step), other = eight(b + i * step, step);
-    if (wasm_v128_any_true(wasm_v128_or(wasm_i16x8_eq(one, unknown), wasm_i16x8_eq(other, unknown)))) {
-      for (int k = i; k < i + 8; k++) sums = add_one(sums, a[k * step], b[k * step], mean);
-      continue;
-    }
-    sums = add_four(sums, wasm_i32x4_extend_low_i16x8(one), wasm_i32x4_extend_low_i16x8(other), mean_2);
-    sums = add_four(sums, wasm_i32x4_extend_high_i16x8(one), wasm_i32x4_extend_high_i16x8(other), mean_2);
+  if (unknown) for (; i + 8 <= pairs; i += 8) add_known(&all, eight(a + i * step, step), eight(b + i * step, step), all_there);
+  else for (; i + 8 <= pairs; i += 8) add_pairs(&all, eight(a + i * step, step), eight(b + i * step, step));
+  const v128_t rest = wasm_i16x8_lt(wasm_i16x8_make(0, 1, 2, 3, 4, 5, 6, 7), wasm_i16x8_splat((short)(pairs - i)));
+  const int whole = unknown ? 0 : i;
+  add_known(&all, eight(a + i * step, step), eight(b + i * step, step), rest);
+  // About the mean: x - mean for x.
+  const double n = whole + sum_of_eight(all.count), sum = sum_of_eight(all.sums);
+  const double product = sum_of_four(all.products) - mean * sum + n * (mean * mean), square = sum_of_four(all.squares) - 2 * (mean * sum) + 2 * n * (mean * mean);
+  return square > 0 ? (2 * product) / square : 0;
+}
+
+#define MOST_LAGS 8
+
+static double correlated[MOST_LAGS];
+
+// Correlation of the codes with those `lag`, lag + 1 ... (`lags` of them, MOST_LAGS at most) before, from 85 to 255 pairs: enough to know a peak above a half, at a bounded cost.
+// Of whole numbers: their sums have the same bits in any order. Returns where the results are.
+__attribute__((export_name("correlations")))
+const double *correlations(const Code *ring, int blocks, int known, int lag, int lags, double mean) {
+  const int unknown = unwrap(ring);
+  const Code *b = line + ((blocks - known) & MASK);
+  for (int k = 0; k < lags; k++) {
+    const int shift = lag + k, step = ((known - shift) >> 7) | 1, pairs = (known - shift + step - 1) / step;
+    correlated[k] = step == 1 ? correlation_at(b + shift, b, 1, pairs, unknown, mean) : correlation_at(b + shift, b, 3, pairs, unknown, mean);
   }
-  for (; i < pairs; i++) sums = add_one(sums, a[i * step], b[i * step], mean);
-  const double products = wasm_f64x2_extract_lane(sums, 0), squares = wasm_f64x2_extract_lane(sums, 1);
-  return squares > 0 ? (2 * products) / squares : 0;
+  return correlated;
 }
 
 // Halves go up, as those of Math.round do.
