@@ -223,11 +223,7 @@ export class StreamDetector implements Detector {
   #judgeRow(batch: Batch, row: number, i: number): void {
     const { predictor, judge, tuning } = this;
     const slot = batch.slot[row];
-    if (predictor.hasForecast(slot)) {
-      batch.yhat[row] = predictor.yhat(slot);
-      batch.yhatLower[row] = predictor.yhatLower(slot);
-      batch.yhatUpper[row] = predictor.yhatUpper(slot);
-    }
+    predictor.forecast(slot, row, batch);
     const said = judge.said(i);
     const odds = judge.odds(i);
     this.#devices.keep(row, judge.value(i), judge.run(i), said, judge.hourOff(i));

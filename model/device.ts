@@ -18,6 +18,7 @@ const WORDS = 2;
 const OPEN = 1;
 const ENDED = 2;
 const LASTING = 4;
+const ALARM = 8;
 
 /** States are counted, not readings: a device that is read more often than this does not have more of them. */
 const LEAST_PERIOD_MS = 10_000;
@@ -67,10 +68,11 @@ export class DeviceJudge {
 
   alarm(row: number, alarm: Alarm): void {
     this.#alarms.set(row, alarm);
+    this.#said[row] |= ALARM;
   }
 
   open(row: number, ended: boolean, lasting: boolean): void {
-    this.#said[row] = (ended ? ENDED : OPEN) | (lasting ? LASTING : 0);
+    this.#said[row] |= (ended ? ENDED : OPEN) | (lasting ? LASTING : 0);
   }
 
   judge(batch: Batch, rarityAt: (periodMs: number) => number): void {
@@ -90,9 +92,7 @@ export class DeviceJudge {
    * apart here and count as one: only then does it matter for the device as a whole whether a batch ends between them; the scores of its series do not change.
    */
   #message(batch: Batch, device: Device, first: number, end: number, rarityAt: (periodMs: number) => number): void {
-    for (let row = first; row < end; row++) if ((batch.flags[row] & (FLAG.LATE | FLAG.DEVICE)) === 0) this.joint.note(device, batch.slot[row]);
-    // Metrics that were read by now, not those that the batch goes on to declare: where a batch ends must make no difference.
-    const several = this.joint.metrics(device) > 1;
+    const several = device.slots.length > 1 && this.#readsSeveral(batch, device, first, end);
     const atMs = batch.timestampMs[first];
     let judged = 0;
     let warming = 0;
@@ -102,13 +102,19 @@ export class DeviceJudge {
       judged++;
       if (batch.flags[row] & FLAG.WARMING) warming++;
       score = Math.max(score, batch.anomalyScore[row]);
-      if (this.#said[row] !== 0 || this.#alarms.has(row)) this.#settle(batch, device, row);
+      if (this.#said[row] !== 0) this.#settle(batch, device, row);
       if (this.#run[row] === 0 && this.health.metricVerdicts > 0) this.health.end(device.id, this.fleet.metricOfSlot(batch.slot[row]), 'stuck', atMs);
       if (several) this.joint.observe(device, batch.slot[row], this.#v[row], this.#wanders[row] !== 0, this.#hourOff[row]);
     }
     if (judged === 0) return;
     this.health.message(device, atMs, batch.rowNowMs?.[first] ?? batch.nowMs);
     if (several) this.#whole(batch, device, atMs, score, warming === judged, rarityAt);
+  }
+
+  /** Whether several metrics of a device were read by now; those that the batch goes on to declare do not count: where it ends must make no difference. */
+  #readsSeveral(batch: Batch, device: Device, first: number, end: number): boolean {
+    for (let row = first; row < end; row++) if ((batch.flags[row] & (FLAG.LATE | FLAG.DEVICE)) === 0) this.joint.note(device, batch.slot[row]);
+    return this.joint.metrics(device) > 1;
   }
 
   /** Alarms and abnormal states of one metric become events. */

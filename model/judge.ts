@@ -75,14 +75,8 @@ export class Judge {
     rows[at + ROW.logRatio] = 2 * predictor.features[observed * FEATURES + 6];
     rows[at + ROW.logRoughness] = predictor.features[observed * FEATURES + 4];
     const { normaliser } = predictor;
-    rows[at + ROW.u] = normaliser.working(slot);
-    rows[at + ROW.periodMs] = normaliser.periodMs(slot);
-    rows[at + ROW.mean] = normaliser.mean(slot);
-    rows[at + ROW.scale] = normaliser.scale(slot);
-    rows[at + ROW.location] = predictor.location(slot, 0);
-    rows[at + ROW.spread] = predictor.spread(slot, 0);
-    rows[at + ROW.location32] = predictor.location(slot, 2);
-    rows[at + ROW.spread32] = predictor.spread(slot, 2);
+    normaliser.describe(slot, rows, at + ROW.u);
+    predictor.describe(slot, rows, at + ROW.location);
     const fresh = normaliser.count(slot) === 1;
     rowInts[row * ROW_INTS + ROW_INT.slot] = slot;
     rowInts[row * ROW_INTS + ROW_INT.given] = (learning ? GIVEN.LEARNING : 0) | (fresh ? GIVEN.FRESH : 0) | (normaliser.isCounter(slot) ? GIVEN.COUNTER : 0);

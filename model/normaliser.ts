@@ -77,6 +77,16 @@ export class Normaliser implements StatePart {
     return this.pages[slot >>> PAGE_BITS][(slot & PAGE_MASK) * FLOATS + LAST_WORKING];
   }
 
+  /** What a reading is judged by, in one go. out[at ..]: [4] the last working value, the learned period in ms, mean, scale. */
+  describe(slot: number, out: Float64Array, at: number): void {
+    const s = this.pages[slot >>> PAGE_BITS];
+    const from = (slot & PAGE_MASK) * FLOATS;
+    out[at] = s[from + LAST_WORKING];
+    out[at + 1] = periodAt(s, from);
+    out[at + 2] = s[from + MEAN];
+    out[at + 3] = scaleAt(s, from);
+  }
+
   /** Readings since the statistics started (they restart when a series turns out to be a counter, or not to be one). */
   count(slot: number): number {
     return this.pages[slot >>> PAGE_BITS][(slot & PAGE_MASK) * FLOATS + COUNT];
@@ -84,9 +94,7 @@ export class Normaliser implements StatePart {
 
   /** The learned time between readings in ms; 0 before the second reading. */
   periodMs(slot: number): number {
-    const s = this.pages[slot >>> PAGE_BITS];
-    const at = (slot & PAGE_MASK) * FLOATS;
-    return s[at + READINGS] < 2 ? 0 : Math.exp(s[at + LOG_PERIOD]);
+    return periodAt(this.pages[slot >>> PAGE_BITS], (slot & PAGE_MASK) * FLOATS);
   }
 
   /** Forgets a series: its slot is as new. */
@@ -109,6 +117,10 @@ export class Normaliser implements StatePart {
     const page = this.pages[slot >>> PAGE_BITS];
     return new Uint8Array(page.buffer, page.byteOffset + (slot & PAGE_MASK) * this.bytesPerSlot, this.bytesPerSlot);
   }
+}
+
+function periodAt(s: Float64Array, at: number): number {
+  return s[at + READINGS] < 2 ? 0 : Math.exp(s[at + LOG_PERIOD]);
 }
 
 /** A normaliser whose states lie in another's memory, as `pages` of [1024, FLOATS]. */

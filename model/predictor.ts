@@ -1,3 +1,4 @@
+import type { Batch } from '../core/batch.js';
 import type { StatePart } from '../core/state.js';
 import { WideArena } from './arena.js';
 import type { Backend, Fused } from './backends/backend.js';
@@ -156,8 +157,14 @@ export class Predictor {
     s[at + MADE] = 1;
   }
 
-  hasForecast(slot: number): boolean {
-    return this.#get(slot, MADE) === 1;
+  /** Writes the forecast of a series' next reading, where there is one, to a row. */
+  forecast(slot: number, row: number, into: Pick<Batch, 'yhat' | 'yhatLower' | 'yhatUpper'>): void {
+    const s = this.#kept.floats[this.#kept.page(slot)];
+    const at = this.#kept.at(slot);
+    if (s[at + MADE] !== 1) return;
+    into.yhat[row] = s[at + YHAT];
+    into.yhatLower[row] = s[at + LOWER];
+    into.yhatUpper[row] = s[at + UPPER];
   }
 
   yhat(slot: number): number {
@@ -179,6 +186,16 @@ export class Predictor {
 
   spread(slot: number, horizon: number): number {
     return this.#get(slot, SPREAD + horizon);
+  }
+
+  /** What a reading is judged by, in one go. out[at ..]: [4] location and spread of horizon 0, and of horizon 2. */
+  describe(slot: number, out: Float64Array, at: number): void {
+    const s = this.#kept.floats[this.#kept.page(slot)];
+    const from = this.#kept.at(slot);
+    out[at] = s[from + LOCATION];
+    out[at + 1] = s[from + SPREAD];
+    out[at + 2] = s[from + LOCATION + 2];
+    out[at + 3] = s[from + SPREAD + 2];
   }
 
   #get(slot: number, word: number): number {

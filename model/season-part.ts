@@ -7,8 +7,10 @@ export class SeasonPart {
 
   /** The words of the series that is meant. */
   select(floats: Float32Array, ints: Int32Array, at: number): void {
+    this.at = at;
+    // Most series lie in the page of the one before, and to keep an object costs more than to compare it.
+    if (this.s === floats) return;
     this.s = floats;
     this.ints = ints;
-    this.at = at;
   }
 }

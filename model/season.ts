@@ -187,9 +187,12 @@ export class Season {
   #select(slot: number): void {
     const { arena } = this;
     const page = arena.page(slot);
-    this.#s = arena.floats[page];
-    this.#ints = arena.ints[page];
-    this.#codes = arena.bytes[page];
+    const s = arena.floats[page];
+    if (this.#s !== s) {
+      this.#s = s;
+      this.#ints = arena.ints[page];
+      this.#codes = arena.bytes[page];
+    }
     this.#at = arena.at(slot);
     this.#ring = 4 * (this.#at + RING);
     this.#address = arena.address(page, this.#at + RING);
