@@ -9,10 +9,13 @@
 
 typedef signed char Code;
 
-// The ring twice, so that what is read never wraps, and room for what a vector reads beyond.
-static Code line[2 * RING + 64];
+// The ring twice, so that what is read never wraps, and room for what a vector reads beyond; which of its codes are known: -1, else 0, as int16, since what is known of two is asked of eight at once.
+static Code line[2 * RING + 16];
+static short is_known[2 * RING + 8];
 
-// Lays the ring out in `line`; returns whether something in it is not known.
+static inline v128_t eight(const Code *at) { return wasm_i16x8_load8x8(at); }
+
+// Lays the ring out in `line`; returns whether all of it is known.
 static int unwrap(const Code *ring) {
   v128_t unknown = wasm_i8x16_splat(0);
   for (int i = 0; i < RING; i += 16) {
@@ -21,14 +24,11 @@ static int unwrap(const Code *ring) {
     wasm_v128_store(line + i, codes);
     wasm_v128_store(line + RING + i, codes);
   }
-  return wasm_v128_any_true(unknown);
+  return !wasm_v128_any_true(unknown);
 }
 
-// Eight codes, `step` (1 or 3) apart, as int16.
-static inline v128_t eight(const Code *at, int step) {
-  if (step == 1) return wasm_i16x8_load8x8(at);
-  const v128_t low = wasm_v128_load(at), high = wasm_v128_load(at + 16);
-  return wasm_i16x8_extend_low_i8x16(wasm_i8x16_shuffle(low, high, 0, 3, 6, 9, 12, 15, 18, 21, 0, 0, 0, 0, 0, 0, 0, 0));
+static void mark_known(void) {
+  for (int i = 0; i < 2 * RING; i += 8) wasm_v128_store(is_known + i, wasm_i16x8_ne(eight(line + i), wasm_i16x8_splat(UNKNOWN)));
 }
 
 // Sums over pairs x, y of codes: x y and x x + y y as int32, x + y and their number as int16, which they fit.
@@ -42,12 +42,12 @@ static inline void add_pairs(Pairs *all, v128_t x, v128_t y) {
   all->sums = wasm_i16x8_add(all->sums, wasm_i16x8_add(x, y));
 }
 
-// Those of eight pairs that are `there` and of which both are known.
-static inline void add_known(Pairs *all, v128_t x, v128_t y, v128_t there) {
-  const v128_t unknown = wasm_i16x8_splat(UNKNOWN);
-  const v128_t both = wasm_v128_andnot(there, wasm_v128_or(wasm_i16x8_eq(x, unknown), wasm_i16x8_eq(y, unknown)));
-  add_pairs(all, wasm_v128_and(x, both), wasm_v128_and(y, both));
-  all->count = wasm_i16x8_sub(all->count, both);
+static inline v128_t both_known(int x, int y) { return wasm_v128_and(wasm_v128_load(is_known + x), wasm_v128_load(is_known + y)); }
+
+// Those of eight pairs that are `there`.
+static inline void add_there(Pairs *all, v128_t x, v128_t y, v128_t there) {
+  add_pairs(all, wasm_v128_and(x, there), wasm_v128_and(y, there));
+  all->count = wasm_i16x8_sub(all->count, there);
 }
 
 static inline int sum_of_four(v128_t x) {
@@ -56,17 +56,19 @@ static inline int sum_of_four(v128_t x) {
 
 static inline int sum_of_eight(v128_t x) { return sum_of_four(wasm_i32x4_extadd_pairwise_i16x8(x)); }
 
-static inline double correlation_at(const Code *a, const Code *b, int step, int pairs, int unknown, double mean) {
-  const v128_t none = wasm_i32x4_splat(0), all_there = wasm_i32x4_splat(-1);
+// Of the codes from x on with those from y on.
+static inline double correlation(int x, int y, int pairs, int all_known, double mean) {
+  const v128_t none = wasm_i32x4_splat(0);
+  const Code *a = line + x, *b = line + y;
   Pairs all = {none, none, none, none};
   int i = 0;
-  if (unknown) for (; i + 8 <= pairs; i += 8) add_known(&all, eight(a + i * step, step), eight(b + i * step, step), all_there);
-  else for (; i + 8 <= pairs; i += 8) add_pairs(&all, eight(a + i * step, step), eight(b + i * step, step));
+  if (all_known) for (; i + 8 <= pairs; i += 8) add_pairs(&all, eight(a + i), eight(b + i));
+  else for (; i + 8 <= pairs; i += 8) add_there(&all, eight(a + i), eight(b + i), both_known(x + i, y + i));
+  const int counted = all_known ? i : 0;
   const v128_t rest = wasm_i16x8_lt(wasm_i16x8_make(0, 1, 2, 3, 4, 5, 6, 7), wasm_i16x8_splat((short)(pairs - i)));
-  const int whole = unknown ? 0 : i;
-  add_known(&all, eight(a + i * step, step), eight(b + i * step, step), rest);
+  add_there(&all, eight(a + i), eight(b + i), all_known ? rest : wasm_v128_and(rest, both_known(x + i, y + i)));
   // About the mean: x - mean for x.
-  const double n = whole + sum_of_eight(all.count), sum = sum_of_eight(all.sums);
+  const double n = counted + sum_of_eight(all.count), sum = sum_of_eight(all.sums);
   const double product = sum_of_four(all.products) - mean * sum + n * (mean * mean), square = sum_of_four(all.squares) - 2 * (mean * sum) + 2 * n * (mean * mean);
   return square > 0 ? (2 * product) / square : 0;
 }
@@ -75,16 +77,12 @@ static inline double correlation_at(const Code *a, const Code *b, int step, int 
 
 static double correlated[MOST_LAGS];
 
-// Correlation of the codes with those `lag`, lag + 1 ... (`lags` of them, MOST_LAGS at most) before, from 85 to 255 pairs: enough to know a peak above a half, at a bounded cost.
-// Of whole numbers: their sums have the same bits in any order. Returns where the results are.
+// Correlation of the codes with those `lag`, lag + 1 ... (`lags` of them, MOST_LAGS at most) before. Of whole numbers: their sums have the same bits in any order. Returns where the results are.
 __attribute__((export_name("correlations")))
 const double *correlations(const Code *ring, int blocks, int known, int lag, int lags, double mean) {
-  const int unknown = unwrap(ring);
-  const Code *b = line + ((blocks - known) & MASK);
-  for (int k = 0; k < lags; k++) {
-    const int shift = lag + k, step = ((known - shift) >> 7) | 1, pairs = (known - shift + step - 1) / step;
-    correlated[k] = step == 1 ? correlation_at(b + shift, b, 1, pairs, unknown, mean) : correlation_at(b + shift, b, 3, pairs, unknown, mean);
-  }
+  const int all_known = unwrap(ring), first = (blocks - known) & MASK;
+  if (!all_known) mark_known();
+  for (int k = 0; k < lags; k++) correlated[k] = correlation(first + lag + k, first, known - lag - k, all_known, mean);
   return correlated;
 }
 

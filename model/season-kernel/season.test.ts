@@ -18,11 +18,10 @@ const PRESENT = arena.address(0, PATTERN_BLOCKS / 4);
 
 // What the kernel computes, word for word in TypeScript.
 
-/** Correlation of the codes with those `lag` before, from 85 to 255 pairs: enough to know a peak above a half, at a bounded cost. */
+/** Correlation of the codes with those `lag` before. */
 function correlation(blocks: number, known: number, lag: number, mean: number): number {
   let [products, squares, sum, n] = [0, 0, 0, 0];
-  const step = ((known - lag) >> 7) | 1;
-  for (let i = blocks - known + lag; i < blocks; i += step) {
+  for (let i = blocks - known + lag; i < blocks; i++) {
     const a = codes[i & MASK];
     const b = codes[(i - lag) & MASK];
     if (a === UNKNOWN || b === UNKNOWN) continue;
