@@ -9,45 +9,26 @@
 
 typedef signed char Code;
 
-// The ring twice, so that what is read never wraps, and room for what a vector reads beyond; which of its codes are known: -1, else 0, as int16, since what is known of two is asked of eight at once.
-static Code line[2 * RING + 16];
-static short is_known[2 * RING + 8];
+// The ring twice, so that what is read never wraps, as int16, and room for what a vector reads beyond; which of its codes are known: -1, else 0.
+static short line[2 * RING + 8], is_known[2 * RING + 8];
 
-static inline v128_t eight(const Code *at) { return wasm_i16x8_load8x8(at); }
+static inline v128_t eight(const short *at) { return wasm_v128_load(at); }
 
-// Lays the ring out in `line`; returns whether all of it is known.
+static inline void store_twice(short *at, v128_t eight) {
+  wasm_v128_store(at, eight);
+  wasm_v128_store(at + RING, eight);
+}
+
+// Lays the ring out; returns whether all of it is known.
 static int unwrap(const Code *ring) {
-  v128_t unknown = wasm_i8x16_splat(0);
-  for (int i = 0; i < RING; i += 16) {
-    const v128_t codes = wasm_v128_load(ring + i);
-    unknown = wasm_v128_or(unknown, wasm_i8x16_eq(codes, wasm_i8x16_splat(UNKNOWN)));
-    wasm_v128_store(line + i, codes);
-    wasm_v128_store(line + RING + i, codes);
+  v128_t all = wasm_i16x8_splat(-1);
+  for (int i = 0; i < RING; i += 8) {
+    const v128_t codes = wasm_i16x8_load8x8(ring + i), known = wasm_i16x8_ne(codes, wasm_i16x8_splat(UNKNOWN));
+    all = wasm_v128_and(all, known);
+    store_twice(line + i, codes);
+    store_twice(is_known + i, known);
   }
-  return !wasm_v128_any_true(unknown);
-}
-
-static void mark_known(void) {
-  for (int i = 0; i < 2 * RING; i += 8) wasm_v128_store(is_known + i, wasm_i16x8_ne(eight(line + i), wasm_i16x8_splat(UNKNOWN)));
-}
-
-// Sums over pairs x, y of codes: x y and x x + y y as int32, x + y and their number as int16, which they fit.
-typedef struct {
-  v128_t products, squares, sums, count;
-} Pairs;
-
-static inline void add_pairs(Pairs *all, v128_t x, v128_t y) {
-  all->products = wasm_i32x4_add(all->products, wasm_i32x4_dot_i16x8(x, y));
-  all->squares = wasm_i32x4_add(all->squares, wasm_i32x4_add(wasm_i32x4_dot_i16x8(x, x), wasm_i32x4_dot_i16x8(y, y)));
-  all->sums = wasm_i16x8_add(all->sums, wasm_i16x8_add(x, y));
-}
-
-static inline v128_t both_known(int x, int y) { return wasm_v128_and(wasm_v128_load(is_known + x), wasm_v128_load(is_known + y)); }
-
-// Those of eight pairs that are `there`.
-static inline void add_there(Pairs *all, v128_t x, v128_t y, v128_t there) {
-  add_pairs(all, wasm_v128_and(x, there), wasm_v128_and(y, there));
-  all->count = wasm_i16x8_sub(all->count, there);
+  return wasm_i16x8_all_true(all);
 }
 
 static inline int sum_of_four(v128_t x) {
@@ -56,20 +37,51 @@ static inline int sum_of_four(v128_t x) {
 
 static inline int sum_of_eight(v128_t x) { return sum_of_four(wasm_i32x4_extadd_pairwise_i16x8(x)); }
 
-// Of the codes from x on with those from y on.
-static inline double correlation(int x, int y, int pairs, int all_known, double mean) {
-  const v128_t none = wasm_i32x4_splat(0);
-  const Code *a = line + x, *b = line + y;
-  Pairs all = {none, none, none, none};
+// The first n lanes, where there are so many.
+static inline v128_t first_lanes(int n) { return wasm_i16x8_lt(wasm_i16x8_make(0, 1, 2, 3, 4, 5, 6, 7), wasm_i16x8_splat((short)n)); }
+
+// Of pairs x, y of codes, or of codes: how many, x y, x x + y y, x + y.
+typedef struct {
+  int count, products, squares, sum;
+} Sums;
+
+// Of n codes.
+static Sums sums_of(const short *codes, int n) {
+  v128_t squares = wasm_i32x4_splat(0), sum = squares;
+  for (int i = 0; i < n; i += 8) {
+    const v128_t x = wasm_v128_and(eight(codes + i), first_lanes(n - i));
+    squares = wasm_i32x4_add(squares, wasm_i32x4_dot_i16x8(x, x));
+    sum = wasm_i16x8_add(sum, x);
+  }
+  return (Sums){n, 0, sum_of_four(squares), sum_of_eight(sum)};
+}
+
+static inline int products_of(const short *a, const short *b, int n) {
+  v128_t products = wasm_i32x4_splat(0);
   int i = 0;
-  if (all_known) for (; i + 8 <= pairs; i += 8) add_pairs(&all, eight(a + i), eight(b + i));
-  else for (; i + 8 <= pairs; i += 8) add_there(&all, eight(a + i), eight(b + i), both_known(x + i, y + i));
-  const int counted = all_known ? i : 0;
-  const v128_t rest = wasm_i16x8_lt(wasm_i16x8_make(0, 1, 2, 3, 4, 5, 6, 7), wasm_i16x8_splat((short)(pairs - i)));
-  add_there(&all, eight(a + i), eight(b + i), all_known ? rest : wasm_v128_and(rest, both_known(x + i, y + i)));
-  // About the mean: x - mean for x.
-  const double n = counted + sum_of_eight(all.count), sum = sum_of_eight(all.sums);
-  const double product = sum_of_four(all.products) - mean * sum + n * (mean * mean), square = sum_of_four(all.squares) - 2 * (mean * sum) + 2 * n * (mean * mean);
+  for (; i + 8 <= n; i += 8) products = wasm_i32x4_add(products, wasm_i32x4_dot_i16x8(eight(a + i), eight(b + i)));
+  const v128_t rest = wasm_v128_and(eight(a + i), first_lanes(n - i));
+  return sum_of_four(wasm_i32x4_add(products, wasm_i32x4_dot_i16x8(rest, eight(b + i))));
+}
+
+// Of n pairs, of those of which both are known. x, y: places in `line`.
+static Sums sums_of_known(int x, int y, int n) {
+  v128_t products = wasm_i32x4_splat(0), squares = products, sum = products, count = products;
+  for (int i = 0; i < n; i += 8) {
+    const v128_t there = wasm_v128_and(first_lanes(n - i), wasm_v128_and(eight(is_known + x + i), eight(is_known + y + i)));
+    const v128_t a = wasm_v128_and(eight(line + x + i), there), b = wasm_v128_and(eight(line + y + i), there);
+    products = wasm_i32x4_add(products, wasm_i32x4_dot_i16x8(a, b));
+    squares = wasm_i32x4_add(squares, wasm_i32x4_add(wasm_i32x4_dot_i16x8(a, a), wasm_i32x4_dot_i16x8(b, b)));
+    sum = wasm_i16x8_add(sum, wasm_i16x8_add(a, b));
+    count = wasm_i16x8_sub(count, there);
+  }
+  return (Sums){sum_of_eight(count), sum_of_four(products), sum_of_four(squares), sum_of_eight(sum)};
+}
+
+// About the mean: x - mean for x.
+static double correlation_of(Sums of, double mean) {
+  const double n = of.count, sum = of.sum;
+  const double product = of.products - mean * sum + n * (mean * mean), square = of.squares - 2 * (mean * sum) + 2 * n * (mean * mean);
   return square > 0 ? (2 * product) / square : 0;
 }
 
@@ -81,8 +93,18 @@ static double correlated[MOST_LAGS];
 __attribute__((export_name("correlations")))
 const double *correlations(const Code *ring, int blocks, int known, int lag, int lags, double mean) {
   const int all_known = unwrap(ring), first = (blocks - known) & MASK;
-  if (!all_known) mark_known();
-  for (int k = 0; k < lags; k++) correlated[k] = correlation(first + lag + k, first, known - lag - k, all_known, mean);
+  const short *codes = line + first, *end = codes + known;
+  // Where all are known, what a lag leaves out of the sums of them all is its codes at either end.
+  const Sums all = sums_of(codes, known), young = sums_of(codes, lag), old = sums_of(end - lag, lag);
+  int squares = 2 * all.squares - young.squares - old.squares, sum = 2 * all.sum - young.sum - old.sum;
+  for (int k = 0; k < lags; k++) {
+    const int pairs = known - lag - k;
+    const Sums of = all_known ? (Sums){pairs, products_of(end - pairs, codes, pairs), squares, sum} : sums_of_known(first + lag + k, first, pairs);
+    correlated[k] = correlation_of(of, mean);
+    const int before = codes[lag + k], after = end[-1 - lag - k];
+    squares -= before * before + after * after;
+    sum -= before + after;
+  }
   return correlated;
 }
 
