@@ -311,7 +311,7 @@ export class Season {
   #foundNone(known: number): void {
     const ints = this.#ints;
     const at = this.#at;
-    ints[at + WAIT] = known < PATTERN_BLOCKS ? 40 : 256;
+    ints[at + WAIT] = known < PATTERN_BLOCKS ? Math.max(40, known >> 2) : 256;
     if (++ints[at + EMPTY_SCANS] < (this.#s[at + CYCLE] > 0 ? 4 : 2) || known < PATTERN_BLOCKS) return;
     this.#s[at + CYCLE] = 0;
     if (ints[at + STRIDE] < MOST_STRIDE) this.#lengthen();
