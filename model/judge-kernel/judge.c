@@ -30,10 +30,18 @@ static void pass(Box *box) {
   box->peak = (float)(box->peak * PEAK_DECAY);
 }
 
+#define MOST_CONTEXT 3.0
+
+// ln(1 + deviations), bounded: what the state of a series adds to the odds of what is found in it. Its weight of 1 is what a logistic fit gives.
+static double context(double off) {
+  const double adds = ln(1 + size_of(off));
+  return adds < MOST_CONTEXT ? adds : MOST_CONTEXT;
+}
+
 static inline Interval *intervals_of(const Params *p, Record *r, int channel) { return (Interval *)((float *)r + p->box[channel]); }
 
-// An error, or a value in its hour. It goes on being learned in an event: a forecast that fails after a fault fails for long.
-static void judge_error(const Params *p, Record *r, Row *row, int channel, double v, double context, const Expected *expected) {
+// An error, or a value in its hour, of a series that is `off` by so many deviations. It goes on being learned in an event: a forecast that fails after a fault fails for long.
+static void judge_error(const Params *p, Record *r, Row *row, int channel, double v, double off, const Expected *expected) {
   Box *box = &r->box[channel];
   Interval *all = intervals_of(p, r, channel);
   const int t = row->t;
@@ -46,15 +54,7 @@ static void judge_error(const Params *p, Record *r, Row *row, int channel, doubl
   box->peak = (float)(beyond > decayed ? beyond : decayed);
   // It repeats the last one.
   if (!(beyond > 0) || beyond <= 1.5 * peak) return;
-  report(p, r, row, channel, novelty_size(beyond, expected), context, v > 0 ? ABOVE : 0, expected);
-}
-
-#define MOST_CONTEXT 3.0
-
-// ln(1 + deviations), bounded: what the state of a series adds to the odds of what is found in it. Its weight of 1 is what a logistic fit gives.
-static double context(double off) {
-  const double adds = ln(1 + size_of(off));
-  return adds < MOST_CONTEXT ? adds : MOST_CONTEXT;
+  report(p, r, row, channel, novelty_size(beyond, expected), context(off), v > 0 ? ABOVE : 0, expected);
 }
 
 static void judge_value(const Params *p, Record *r, Row *row, const Expected *expected) {
@@ -146,14 +146,15 @@ static void judge_forecasts(const Params *p, Record *r, Row *row, const Expected
   if (miss != miss) return;
   // Where the reading itself is where it always is, the mean of the latest 32 is the echo of what was.
   const double away = (v - (row->mean - r->anchor)) / row->unit;
-  judge_error(p, r, row, E32, error_of(miss, row->spread_32, row->unit), context(away), expected);
+  judge_error(p, r, row, E32, error_of(miss, row->spread_32, row->unit), away, expected);
 }
 
 #define MEMORY_MS 3000000.0  // a bin of the day forgets in about this time: ten readings at one in five minutes
 
 // The value less the running mean of its hour of the day (UTC).
 static void judge_hour(const Params *p, Record *r, Row *row, const Expected *expected) {
-  const int hour = (int)((long long)__builtin_floor(row->timestamp_ms / HOUR_MS) % 24 + 24) % 24;
+  const double hours = __builtin_floor(row->timestamp_ms / HOUR_MS);
+  const int hour = (int)(hours - 24 * __builtin_floor(hours / 24));
   float *mean = (float *)r + p->hours + hour;
   if ((r->hours_seen & 1 << hour) == 0) {
     r->hours_seen |= 1 << hour;
