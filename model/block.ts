@@ -1,6 +1,6 @@
 import type { Device } from '../core/fleet.js';
 import type { Arena } from './arena.js';
-import { bilinear, blame, invert, surpriseOf, WIDTH } from './covariance.js';
+import { blame, invert, surpriseOf, WIDTH } from './covariance.js';
 import { AGE, COUNT, COVARIANCE, FAST, HOUR_OFF, LONG, METRIC_WORDS, PART, PRECISION, SCALE, SETTLED_READINGS, SLOW, SLOW_READINGS } from './level.js';
 
 // Words of a block, behind those of its first metric (level.ts).
@@ -26,7 +26,8 @@ const UNTIED = 2;
 /** Sweeps until the device is judged. */
 const FROM_SWEEPS = 200;
 const START_READINGS = 20;
-const SLOWEST = 1 / 3000;
+const SLOWEST_READINGS = 3000;
+const SLOWEST = 1 / SLOWEST_READINGS;
 const LEARN_SIGMAS = 4;
 const SOLVE_SWEEPS = 64;
 const RIDGE = 0.002;
@@ -80,6 +81,8 @@ export class Block {
   readonly #ints: Int32Array[] = [];
   readonly #at = new Int32Array(WIDTH);
   readonly #y = new Float64Array(WIDTH);
+  /** Readings that each metric's spread was learned from. */
+  readonly #known = new Int32Array(WIDTH);
   readonly #long = new Float64Array(WIDTH);
   readonly #part = new Float64Array(WIDTH);
   readonly #precision = new Float64Array(WIDTH * WIDTH);
@@ -116,9 +119,9 @@ export class Block {
     if (sweeps < 2 * SOLVE_SWEEPS) return;
     this.#gather();
     const freedom = Math.min(MOST_FREEDOM, sweeps / DEPENDENT_READINGS);
-    const q = bilinear(this.#precision, this.#y, this.#y, m);
+    const q = this.#product(this.#y, this.#y);
     const besides = surpriseOf(q, m, freedom);
-    const longQ = bilinear(this.#precision, this.#long, this.#long, m);
+    const longQ = this.#product(this.#long, this.#long);
     const unit = s[at + LONG_SQUARE];
     const longer = unit > 0 ? surpriseOf((longQ * m) / unit, m, freedom) : 0;
     const surprise = (besides > longer ? besides : longer) / (1 + HEAVY_TAIL * (Math.max(1, s[at + TAIL]) - 1));
@@ -152,23 +155,25 @@ export class Block {
 
   #learn(sweeps: number): void {
     const m = this.#m;
+    const [y, known] = [this.#y, this.#known];
     for (let i = 0; i < m; i++) {
-      const [s, at] = [this.#s[i], this.#at[i]];
-      const deviation = Math.sqrt(s[at + COVARIANCE + i]);
+      const s = this.#s[i];
+      const at = this.#at[i];
+      const count = this.#ints[i][at + COUNT];
       const off = s[at + FAST] - s[at + SLOW];
-      const most = this.#ints[i][at + COUNT] < SETTLED_READINGS ? Infinity : LEARN_SIGMAS * deviation;
-      this.#y[i] = off > most ? most : off < -most ? -most : off;
+      const most = count < SETTLED_READINGS ? Infinity : LEARN_SIGMAS * Math.sqrt(s[at + COVARIANCE + i]);
+      y[i] = off > most ? most : off < -most ? -most : off;
+      known[i] = (count < sweeps ? count : sweeps) - START_READINGS;
     }
     for (let i = 0; i < m; i++) {
-      const own = this.#ints[i][this.#at[i] + COUNT];
+      const s = this.#s[i];
+      const row = this.#at[i] + COVARIANCE;
       for (let j = 0; j <= i; j++) {
-        const their = this.#ints[j][this.#at[j] + COUNT];
-        const known = Math.min(own, their, sweeps) - START_READINGS;
-        if (known < 1) continue;
-        const rate = Math.max(1 / known, SLOWEST);
-        const word = this.#at[i] + COVARIANCE + j;
-        const learned = this.#s[i][word] + rate * (this.#y[i] * this.#y[j] - this.#s[i][word]);
-        this.#s[i][word] = this.#s[j][this.#at[j] + COVARIANCE + i] = learned;
+        const both = known[i] < known[j] ? known[i] : known[j];
+        if (both < 1) continue;
+        const rate = both < SLOWEST_READINGS ? 1 / both : 1 / SLOWEST_READINGS;
+        const learned = s[row + j] + rate * (y[i] * y[j] - s[row + j]);
+        s[row + j] = this.#s[j][this.#at[j] + COVARIANCE + i] = learned;
       }
     }
   }
@@ -197,8 +202,26 @@ export class Block {
       this.#y[i] = (s[at + FAST] - s[at + SLOW]) * s[at + SCALE];
       this.#long[i] = s[at + LONG] * s[at + SCALE];
       this.#part[i] = s[at + PART] * s[at + SCALE];
-      for (let j = 0; j < this.#m; j++) this.#precision[i * WIDTH + j] = s[at + PRECISION + j];
     }
+  }
+
+  /** a' P b */
+  #product(a: Float64Array, b: Float64Array): number {
+    const m = this.#m;
+    let sum = 0;
+    for (let i = 0; i < m; i++) {
+      const s = this.#s[i];
+      const row = this.#at[i] + PRECISION;
+      let product = 0;
+      for (let j = 0; j < m; j++) product += s[row + j] * b[j];
+      sum += a[i] * product;
+    }
+    return sum;
+  }
+
+  /** An element of P. */
+  #element(i: number, j: number): number {
+    return this.#s[i][this.#at[i] + PRECISION + j];
   }
 
   #open(y: Float64Array, unit: number, freedom: number, surprise: number): void {
@@ -216,6 +239,7 @@ export class Block {
     for (let i = 0; i < m; i++) apart += unit * y[i] * y[i];
     this.untied = surpriseOf(apart, m, freedom) < APART * surprise;
     this.#ints[0][this.#at[0] + STATE] = this.untied ? UNTIED : SHIFTED;
+    for (let i = 0; i < m; i++) for (let j = 0; j < m; j++) this.#precision[i * WIDTH + j] = this.#element(i, j);
     blame(this.#precision, y, m, MOST_PARTS, this.gains);
     for (let i = 0; i < m; i++) {
       if (this.gains[i] <= 0) continue;
@@ -229,14 +253,14 @@ export class Block {
 
   #againstOthers(y: Float64Array): void {
     for (let i = 0; i < this.#m; i++) {
-      this.offs[i] = this.#residual(i, y) / this.#precision[i * WIDTH + i] / this.#s[i][this.#at[i] + SCALE];
+      this.offs[i] = this.#residual(i, y) / this.#element(i, i) / this.#s[i][this.#at[i] + SCALE];
     }
   }
 
   /** P y of a metric: how far it is from what the others say of it, over the variance that they leave it. */
   #residual(i: number, y: Float64Array): number {
     let sum = 0;
-    for (let j = 0; j < this.#m; j++) sum += this.#precision[i * WIDTH + j] * y[j];
+    for (let j = 0; j < this.#m; j++) sum += this.#element(i, j) * y[j];
     return sum;
   }
 
@@ -246,8 +270,8 @@ export class Block {
     const since = ++ints[at + SINCE];
     this.score = Math.min(1, surprise / needed);
     if (surprise > s[at + PEAK]) s[at + PEAK] = surprise;
-    const whole = bilinear(this.#precision, this.#part, this.#part, m);
-    const left = whole > 0 ? bilinear(this.#precision, this.#part, this.#y, m) / whole : 0;
+    const whole = this.#product(this.#part, this.#part);
+    const left = whole > 0 ? this.#product(this.#part, this.#y) / whole : 0;
     if (left > 0.5) {
       const rate = Math.max(1 / (since + 1), PART_RATE);
       for (let i = 0; i < m; i++) {
@@ -263,7 +287,7 @@ export class Block {
       }
     }
     for (let i = 0; i < m; i++) this.#y[i] -= left * this.#part[i];
-    const besides = bilinear(this.#precision, this.#y, this.#y, m);
+    const besides = this.#product(this.#y, this.#y);
     // The fast mean is rougher against a normal that stands still: 2.7 times its square.
     const alone = surpriseOf(besides / 2.7, m, freedom) < 1.2 * needed || besides < LEFT_BESIDES * whole;
     const over = ints[at + STATE] === UNTIED ? surpriseOf(q, m, freedom) < 0.5 * needed : alone;
@@ -287,7 +311,7 @@ export class Block {
     for (let i = 0; i < this.#m; i++) {
       if (this.#s[i][this.#at[i] + PART] === 0) continue;
       const residual = this.#residual(i, this.#y);
-      if (residual * residual > HOUR_SIGMAS * HOUR_SIGMAS * this.#precision[i * WIDTH + i]) return false;
+      if (residual * residual > HOUR_SIGMAS * HOUR_SIGMAS * this.#element(i, i)) return false;
     }
     return true;
   }

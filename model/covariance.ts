@@ -24,18 +24,6 @@ export function invert(matrix: Float64Array, n: number): void {
   }
 }
 
-/** a' M b */
-export function bilinear(matrix: Float64Array, a: Float64Array, b: Float64Array, n: number): number {
-  let sum = 0;
-  for (let i = 0; i < n; i++) {
-    if (a[i] === 0) continue;
-    let product = 0;
-    for (let j = 0; j < n; j++) product += matrix[i * WIDTH + j] * b[j];
-    sum += a[i] * product;
-  }
-  return sum;
-}
-
 /** How far ln(probability) falls behind `q` = y' P y of `n` metrics whose covariance was learned from about `freedom` independent readings: Chernoff's bound of Student's t. */
 export function surpriseOf(q: number, n: number, freedom: number): number {
   if (q <= n) return 0;

@@ -113,7 +113,7 @@ export class DeviceJudge {
 
   /** Whether several metrics of a device were read by now; those that the batch goes on to declare do not count: where it ends must make no difference. */
   #readsSeveral(batch: Batch, device: Device, first: number, end: number): boolean {
-    for (let row = first; row < end; row++) if ((batch.flags[row] & (FLAG.LATE | FLAG.DEVICE)) === 0) this.joint.note(device, batch.slot[row]);
+    if (!this.joint.hasReadAll(device)) for (let row = first; row < end; row++) if ((batch.flags[row] & (FLAG.LATE | FLAG.DEVICE)) === 0) this.joint.note(device, batch.slot[row]);
     return this.joint.metrics(device) > 1;
   }
 

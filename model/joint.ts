@@ -88,6 +88,11 @@ export class Joint {
     if (ordinal >= this.metrics(device)) this.#setInt(device, D_METRICS, ordinal + 1);
   }
 
+  /** Whether each of the metrics that the device has was read. */
+  hasReadAll(device: Device): boolean {
+    return this.metrics(device) === device.slots.length - (this.#starOf(device) < 0 ? 0 : 1);
+  }
+
   /** Metrics of the device that were read so far. */
   metrics(device: Device): number {
     return this.#int(device, D_METRICS);
@@ -100,15 +105,18 @@ export class Joint {
 
   /** Takes a metric's reading; `judge` follows when the message is through. @param wanders whether the metric has no level to return to; @param hourOff how far it is from what is usual at its hour, NaN where it is far off or the hour does not tell */
   observe(device: Device, slot: number, v: number, wanders: boolean, hourOff: number): void {
-    const s = this.series.floats[this.series.page(slot)];
-    const ints = this.series.ints[this.series.page(slot)];
+    const page = this.series.page(slot);
+    const s = this.series.floats[page];
+    const ints = this.series.ints[page];
     const at = this.series.at(slot);
-    const sweep = this.#int(device, D_SWEEP) + 1;
-    if (ints[at + SWEEP] === sweep) this.#setInt(device, D_AGAIN, 1);
-    else this.#setInt(device, D_READ, this.#int(device, D_READ) + 1);
+    const whole = this.devices.ints[this.devices.page(device.slot)];
+    const d = this.devices.at(device.slot);
+    const sweep = whole[d + D_SWEEP] + 1;
+    if (ints[at + SWEEP] === sweep) whole[d + D_AGAIN] = 1;
+    else whole[d + D_READ]++;
     ints[at + SWEEP] = sweep;
     let open = false;
-    if (this.#int(device, D_OPEN) > 0) {
+    if (whole[d + D_OPEN] > 0) {
       const ordinal = this.#ordinalOf(device, slot);
       this.#block.bind(device, this.#starOf(device), ordinal - (ordinal % WIDTH), 1);
       open = this.#block.state !== NORMAL;

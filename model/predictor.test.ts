@@ -36,7 +36,13 @@ async function forecasts(network: Network, backend: BackendName, options: { apar
       predictor.observe(slots, slots.length, times, options.apart ? values.slice(slots[0], slots[0] + 1) : values, LEARNING);
       predictor.advance(slots, slots.length, () => -1);
     }
-    return [...ALL].flatMap((slot) => [predictor.yhat(slot), predictor.yhatLower(slot), predictor.yhatUpper(slot), predictor.location(slot, 2), predictor.spread(slot, 0)]);
+    const [yhat, yhatLower, yhatUpper] = [new Float64Array(SERIES), new Float64Array(SERIES), new Float64Array(SERIES)];
+    const judgedBy = new Float64Array(4 * SERIES);
+    for (const slot of ALL) {
+      predictor.forecast(slot, slot, { yhat, yhatLower, yhatUpper });
+      predictor.describe(slot, judgedBy, 4 * slot);
+    }
+    return [...yhat, ...yhatLower, ...yhatUpper, ...judgedBy];
   });
   return { found, anew };
 }

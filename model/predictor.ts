@@ -167,25 +167,9 @@ export class Predictor {
     into.yhatUpper[row] = s[at + UPPER];
   }
 
-  yhat(slot: number): number {
-    return this.#get(slot, YHAT);
-  }
-
-  yhatLower(slot: number): number {
-    return this.#get(slot, LOWER);
-  }
-
-  yhatUpper(slot: number): number {
-    return this.#get(slot, UPPER);
-  }
-
   /** Of the mean of the next 1, 8, 32 working values (horizon index 0, 1, 2). */
   location(slot: number, horizon: number): number {
-    return this.#get(slot, LOCATION + horizon);
-  }
-
-  spread(slot: number, horizon: number): number {
-    return this.#get(slot, SPREAD + horizon);
+    return this.#kept.floats[this.#kept.page(slot)][this.#kept.at(slot) + LOCATION + horizon];
   }
 
   /** What a reading is judged by, in one go. out[at ..]: [4] location and spread of horizon 0, and of horizon 2. */
@@ -196,10 +180,6 @@ export class Predictor {
     out[at + 1] = s[from + SPREAD];
     out[at + 2] = s[from + LOCATION + 2];
     out[at + 3] = s[from + SPREAD + 2];
-  }
-
-  #get(slot: number, word: number): number {
-    return this.#kept.floats[this.#kept.page(slot)][this.#kept.at(slot) + word];
   }
 }
 
