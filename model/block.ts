@@ -300,14 +300,24 @@ export class Block {
     this.#end();
   }
 
-  /** Whether all metrics that take part are where they usually are at this hour, each by itself and as the others say: the normal of a while ago says little of what goes up and down with the day. */
+  /**
+   * Whether all metrics that take part are where they usually are at this hour, each by itself and as the others say: the normal of a while ago says little of what goes up and down with the day. Of
+   * one that does not it says what it always did.
+   */
   #isUsualAtHour(): boolean {
+    let tells = false;
     for (let i = 0; i < this.#m; i++) {
       const [s, at] = [this.#s[i], this.#at[i]];
       const off = s[at + HOUR_OFF] * s[at + SCALE];
-      if (s[at + PART] !== 0 && Number.isNaN(off)) return false;
-      this.#y[i] = Number.isNaN(off) ? 0 : off;
+      const tellsOfIt = Number.isFinite(off);
+      this.#y[i] = tellsOfIt ? off : 0;
+      if (s[at + PART] === 0) continue;
+      if (off === Infinity) return false;
+      if (tellsOfIt) tells = true;
+      else this.#y[i] = (s[at + FAST] - s[at + SLOW]) * s[at + SCALE];
+      if (!tellsOfIt && Math.abs(this.#y[i]) > HOUR_SIGMAS) return false;
     }
+    if (!tells) return false;
     for (let i = 0; i < this.#m; i++) {
       if (this.#s[i][this.#at[i] + PART] === 0) continue;
       const residual = this.#residual(i, this.#y);

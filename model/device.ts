@@ -63,7 +63,7 @@ export class DeviceJudge {
     this.#v[row] = v;
     this.#run[row] = run;
     this.#wanders[row] = said & SAID.WANDERS;
-    this.#hourOff[row] = said & SAID.AT_HOUR ? hourOff : NaN;
+    this.#hourOff[row] = said & SAID.AT_HOUR ? hourOff : said & SAID.OFF_HOUR ? Infinity : NaN;
   }
 
   alarm(row: number, alarm: Alarm): void {

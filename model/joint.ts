@@ -103,7 +103,7 @@ export class Joint {
     return Math.max(1, this.devices.floats[this.devices.page(device.slot)][this.devices.at(device.slot) + D_LENGTH]);
   }
 
-  /** Takes a metric's reading; `judge` follows when the message is through. @param wanders whether the metric has no level to return to; @param hourOff how far it is from what is usual at its hour, NaN where it is far off or the hour does not tell */
+  /** Takes a metric's reading; `judge` follows when the message is through. @param wanders whether the metric has no level to return to; @param hourOff how far it is from what is usual at its hour, Infinity where that is far, NaN where the hour does not tell */
   observe(device: Device, slot: number, v: number, wanders: boolean, hourOff: number): void {
     const page = this.series.page(slot);
     const s = this.series.floats[page];

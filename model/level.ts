@@ -11,7 +11,7 @@ export const PART = 6; // its part in the open state: FAST - SLOW as learned sin
 export const SCALE = 7; // 1 / standard deviation of FAST - SLOW; 0 while it is too young
 export const COVARIANCE = 8; // [16] of FAST - SLOW with that of the metrics of its block
 export const PRECISION = COVARIANCE + WIDTH; // [16] a row of the inverted correlation matrix
-export const HOUR_OFF = PRECISION + WIDTH; // EW-8, in open states, of how far it is from what is usual at its hour; NaN where it is not where it usually is, or the hour does not tell
+export const HOUR_OFF = PRECISION + WIDTH; // EW-8, in open states, of how far it is from what is usual at its hour; Infinity where that is far, NaN where the hour does not tell
 export const METRIC_WORDS = HOUR_OFF + 1;
 
 /** Readings from which a metric's spread is known. */
@@ -42,8 +42,8 @@ export function observeLevel(s: Float32Array, ints: Int32Array, at: number, open
   s[at + LONG] += (off - s[at + LONG]) / LONG_READINGS;
 }
 
-/** While a state is open: how far a reading is from what is usual at its hour; NaN where that is not known, or the latest are not as usual. */
+/** While a state is open: how far a reading is from what is usual at its hour, as HOUR_OFF has it. */
 export function observeHour(s: Float32Array, at: number, off: number): void {
   const before = s[at + HOUR_OFF];
-  s[at + HOUR_OFF] = Number.isNaN(before) ? off : before + (off - before) / FAST_READINGS;
+  s[at + HOUR_OFF] = !Number.isFinite(before) || !Number.isFinite(off) ? off : before + (off - before) / FAST_READINGS;
 }

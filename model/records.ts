@@ -59,7 +59,7 @@ export const ROW_INTS = 2 * ROW_WORDS;
 /** Bits of `given`. */
 export const GIVEN = { LEARNING: 1, FRESH: 2, STILL: 4, LIMIT: 8, COUNTER: 16 } as const;
 /** Bits of `said`. */
-export const SAID = { ABOVE: 1, EXTREME: 2, STANDS: 4, WANDERS: 8, OPEN: 16, ENDED: 32, LASTING: 64, OVERDUE: 256, AGAIN: 512, AT_HOUR: 1024 } as const;
+export const SAID = { ABOVE: 1, EXTREME: 2, STANDS: 4, WANDERS: 8, OPEN: 16, ENDED: 32, LASTING: 64, OVERDUE: 256, AGAIN: 512, AT_HOUR: 1024, OFF_HOUR: 2048 } as const;
 
 /** Log odds of a reading that surprised no channel. */
 export const SILENT = -100;

@@ -4,6 +4,7 @@ import { autoregressiveNoise, chance, logUniform, pick, uniform } from '../../mo
 import type { DeviceInput, MakeDetector } from '../harness.js';
 import { runDetector } from '../harness.js';
 import { hash } from './build.js';
+import { add, compare, f1 } from './pointwise.js';
 
 /**
  * Runs of a water loop on a test bench: eight sensors at 1 Hz for some 19 minutes; the first 400 s are known to be good, then a fault that lasts minutes
@@ -145,8 +146,10 @@ export interface ValveReport {
 
 export async function evaluateValve(make: MakeDetector, options: ValveOptions = {}): Promise<ValveReport> {
   const built = buildValveRuns(options);
-  const counts = { hit: 0, false: 0, missed: 0, faulty: 0, rows: 0, early: 0 };
+  const counts = { hit: 0, false: 0, missed: 0 };
+  const always = { hit: 0, false: 0, missed: 0 };
   const reference = { hit: 0, false: 0, missed: 0 };
+  let early = 0;
   let caught = 0;
   let during = 0;
   const perRun: ValveReport['perRun'] = [];
@@ -154,39 +157,20 @@ export async function evaluateValve(make: MakeDetector, options: ValveOptions = 
     // By itself, as a backtest of a file would: each run is another fleet.
     const [output] = await runDetector(make, [input]);
     const flag = output.whole?.inEvent ?? output.series[0].inEvent;
-    const one = compare(flag, faulty);
-    const head = compare(referenceHead(input.values), faulty);
-    for (const key of ['hit', 'false', 'missed'] as const) {
-      counts[key] += one[key];
-      reference[key] += head[key];
-    }
+    const one = compare(flag, faulty, CLEAN_ROWS);
+    add(counts, one);
+    add(reference, compare(referenceHead(input.values), faulty, CLEAN_ROWS));
+    add(always, compare(new Uint8Array(ROWS).fill(1), faulty, CLEAN_ROWS));
     if (one.hit > 0) caught++;
     during += output.events.filter((event) => faulty[input.timestampMs.indexOf(event.openedMs)] === 1).length;
-    for (let row = CLEAN_ROWS; row < ROWS; row++) counts.faulty += faulty[row];
-    for (let row = 0; row < CLEAN_ROWS; row++) counts.early += flag[row];
-    counts.rows += ROWS - CLEAN_ROWS;
-    perRun.push({ name: input.device, f1: f1(one.hit, one.false, one.missed) });
+    for (let row = 0; row < CLEAN_ROWS; row++) early += flag[row];
+    perRun.push({ name: input.device, f1: f1(one) });
   }
   return {
-    runs: built.length, f1: f1(counts.hit, counts.false, counts.missed),
+    runs: built.length, f1: f1(counts),
     precision: counts.hit / Math.max(1, counts.hit + counts.false), recall: counts.hit / Math.max(1, counts.hit + counts.missed),
-    f1AllOnes: f1(counts.faulty, counts.rows - counts.faulty, 0), f1Reference: f1(reference.hit, reference.false, reference.missed),
+    f1AllOnes: f1(always), f1Reference: f1(reference),
     caught: caught / built.length, eventsPerFault: during / Math.max(1, caught),
-    falseShareInCleanStart: counts.early / (CLEAN_ROWS * built.length), perRun,
+    falseShareInCleanStart: early / (CLEAN_ROWS * built.length), perRun,
   };
-}
-
-/** Over the rows behind the clean start. */
-function compare(flag: Uint8Array, faulty: Uint8Array): { hit: number; false: number; missed: number } {
-  const counts = { hit: 0, false: 0, missed: 0 };
-  for (let row = CLEAN_ROWS; row < ROWS; row++) {
-    if (flag[row] && faulty[row]) counts.hit++;
-    else if (flag[row]) counts.false++;
-    else if (faulty[row]) counts.missed++;
-  }
-  return counts;
-}
-
-function f1(hit: number, wrong: number, missed: number): number {
-  return hit === 0 ? 0 : (2 * hit) / (2 * hit + wrong + missed);
 }

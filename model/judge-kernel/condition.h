@@ -157,9 +157,10 @@ static int is_off_hour(const Condition *c, double unit) {
   return off > OFF_SIGMAS * hour_sigma(c, unit) && off > NEAR_HOUR * size_of(c->reached);
 }
 
-// Whether the latest readings are where they usually are at this hour, of a series of which that tells something.
-static int is_usual_at_hour(const Condition *c, double unit) {
-  return hour_tells(c) && size_of(c->hour_off) < STILL_OFF_SIGMAS * hour_sigma(c, unit);
+// AT_HOUR where the latest readings are where they usually are at this hour, OFF_HOUR where they are not; 0 of a series of which the hour tells nothing.
+static int said_of_hour(const Condition *c, double unit) {
+  if (!hour_tells(c)) return 0;
+  return size_of(c->hour_off) < STILL_OFF_SIGMAS * hour_sigma(c, unit) ? AT_HOUR : OFF_HOUR;
 }
 
 // Whether the fast level is off the normal. What was off it must come closer than that, and half of the way back, to be none: noise alone would end an event.

@@ -335,7 +335,7 @@ void look(const Params *p, float *arena, Row *rows, int n) {
     row->support = row->square = row->hour_off = 0;
     row->channel = X;
     row->unseen = row->run = 0;
-    row->said = (r->condition.wanders ? WANDERS : 0) | (is_usual_at_hour(&r->condition, row->unit) ? AT_HOUR : 0);
+    row->said = (r->condition.wanders ? WANDERS : 0) | said_of_hour(&r->condition, row->unit);
     const Expected expected = expected_at(p, row, r->rate);
     row->rate_sum = expected.sum;
     r->rate = (float)(expected.sum * (1 - expected.forget) + expected.now);

@@ -1,0 +1,25 @@
+/** Rows of a device that are flagged and faulty, flagged, or faulty. */
+export interface Counts {
+  hit: number;
+  false: number;
+  missed: number;
+}
+
+/** Row by row, from one on. @param flag [rows] and @param faulty [rows] 1 where it is */
+export function compare(flag: Uint8Array, faulty: Uint8Array, from: number): Counts {
+  const counts = { hit: 0, false: 0, missed: 0 };
+  for (let row = from; row < faulty.length; row++) {
+    if (flag[row] && faulty[row]) counts.hit++;
+    else if (flag[row]) counts.false++;
+    else if (faulty[row]) counts.missed++;
+  }
+  return counts;
+}
+
+export function add(into: Counts, more: Counts): void {
+  for (const key of ['hit', 'false', 'missed'] as const) into[key] += more[key];
+}
+
+export function f1({ hit, false: wrong, missed }: Counts): number {
+  return hit === 0 ? 0 : (2 * hit) / (2 * hit + wrong + missed);
+}
