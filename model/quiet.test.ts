@@ -231,6 +231,23 @@ describe('what is no anomaly', () => {
   });
 });
 
+describe('a jump to where a level that wanders never was', () => {
+  it('is in an event for more than a few readings', () => {
+    const held = Array.from({ length: 6 }, (_, seed) => {
+      const bench = new Bench();
+      const draw = noise(950 + seed);
+      let course = 0;
+      const feed = (readings: number, by: number): void => {
+        for (let t = 0; t < readings; t++) bench.feed({ flow: 10 + (course = 0.995 * course + 0.1 * draw()) + by });
+      };
+      feed(4000, 0);
+      feed(150, 5);
+      return bench.inEvent.slice(-150).filter(Boolean).length;
+    });
+    expect(Math.min(...held)).toBeGreaterThan(100);
+  });
+});
+
 describe('an event is over soon after what it is about', () => {
   /** Readings from `end` on that are in an event. */
   const after = (bench: Bench, end: number): number => bench.inEvent.slice(end).filter(Boolean).length;

@@ -85,6 +85,7 @@ static void judge_value(const Params *p, Record *r, Row *row, const Expected *ex
   }
   if (!learns) row->said |= OUTSIDE;
   const Nearest like = doubted(box, all, row);
+  if (learns && like.at >= 0 && like.distance <= 0) row->said |= DOUBTED;
   const double beyond = like.at < 0 ? d - pad : like.distance <= 0 ? 0 : in_ranges(box, like.distance) - pad;
   if (beyond > decayed) box->peak = (float)beyond;
   double odds = SILENT;
@@ -404,8 +405,9 @@ int settle(const Params *p, float *arena, Row *rows, int n) {
   for (Row *row = rows; row < rows + n; row++) {
     Record *r = record_of(p, arena, row->slot);
     if (r->peak > 0) r->peak = (float)(r->peak * (1 - 1 / alarm_lasts(row)));
-    // Neither does an event end while values are unlike the normal, but where the series wanders there is none to return to.
-    const int still = row->given & STILL || (row->said & (OUTSIDE | WANDERS)) == OUTSIDE;
+    // Neither does an event end while values are unlike the normal. Where the series wanders there is none to return to: there it goes on while they are like what is doubted, which is not for long.
+    const int unlike = (row->said & (OUTSIDE | WANDERS)) == OUTSIDE || (row->said & DOUBTED && !r->condition.untold);
+    const int still = row->given & STILL || unlike;
     const int said = condition_step(p, &r->condition, row, still);
     row->said |= said;
     // The long forecasts made in the event spoke of it: against what came back they say nothing. Those of one reading ahead do.

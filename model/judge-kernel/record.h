@@ -117,7 +117,7 @@ typedef struct {
 } Row;
 
 enum { LEARNING = 1, FRESH = 2, STILL = 4, LIMIT = 8, COUNTER = 16 };                            // given
-enum { ABOVE = 1, EXTREME = 2, STANDS = 4, WANDERS = 8, OPEN = 16, ENDED = 32, LASTING = 64, OUTSIDE = 128, OVERDUE = 256, AGAIN = 512, AT_HOUR = 1024, OFF_HOUR = 2048 };  // said
+enum { ABOVE = 1, EXTREME = 2, STANDS = 4, WANDERS = 8, OPEN = 16, ENDED = 32, LASTING = 64, OUTSIDE = 128, OVERDUE = 256, AGAIN = 512, AT_HOUR = 1024, OFF_HOUR = 2048, DOUBTED = 4096 };  // said
 
 #define CLUSTER_READINGS 40  // novel readings within so many of each other are of one event
 
