@@ -2,16 +2,19 @@ import { parseArgs } from 'node:util';
 import { ABLATIONS, BASELINES, SHIPPED, detectorNamed } from './detectors.js';
 import type { FleetOptions } from './fleet/build.js';
 import { evaluateClean } from './fleet/clean.js';
-import { describeClean, describeDevices, describeShippedDevices, describeFaults, describeMisses, describeValve, describeWeeks, flattenClean, flattenDevices, flattenFaults, flattenValve, flattenWeeks } from './fleet/describe.js';
+import {
+  describeClean, describeDevices, describeFaults, describeIndustrial, describeMisses, describeShippedDevices, describeValve, describeWeeks, flattenClean, flattenDevices, flattenFaults, flattenIndustrial, flattenValve, flattenWeeks,
+} from './fleet/describe.js';
 import { evaluateCleanDevices, evaluateDevices } from './fleet/devices.js';
 import { evaluateFleet, fleetOf } from './fleet/evaluate.js';
 import type { FleetReport } from './fleet/evaluate.js';
+import { evaluateIndustrial } from './fleet/industrial.js';
 import { evaluateValve } from './fleet/valve.js';
 import { SENSORS } from './fleet/sensors.js';
 import { evaluateWeeks, type WeeksReport } from './fleet/weeks.js';
 import { jsonLine } from './table.js';
 
-const PARTS = ['faults', 'clean', 'long', 'weeks', 'sensors', 'devices', 'valve'] as const;
+const PARTS = ['faults', 'clean', 'long', 'weeks', 'sensors', 'devices', 'valve', 'industrial'] as const;
 /** Readings of a series in the part `long`. */
 const LONG = { minReadings: 40_000, maxReadings: 60_000 };
 /** And of those of them that are read often: five weeks at a reading every ten seconds. */
@@ -92,6 +95,10 @@ async function run(names: string[], parts: string[], fleet: FleetOptions, misses
   if (parts.includes('valve')) {
     const report = await evaluateValve(shipped, { seed });
     show(describeValve(report), flattenValve(report));
+  }
+  if (parts.includes('industrial')) {
+    const reports = await evaluateIndustrial(shipped, { seed });
+    show(describeIndustrial(reports), flattenIndustrial(reports));
   }
   return figures;
 }

@@ -4,6 +4,7 @@ import type { CleanDeviceReport, DeviceReport } from './devices.js';
 import type { FleetSeries } from './build.js';
 import type { FleetReport } from './evaluate.js';
 import type { CaughtFault } from './judge.js';
+import type { IndustrialReport } from './industrial.js';
 import type { ValveReport } from './valve.js';
 import type { WeeksReport } from './weeks.js';
 import { FIRST_WEEKS } from './weeks.js';
@@ -180,4 +181,21 @@ export function describeValve(report: ValveReport): string {
 
 export function flattenValve(report: ValveReport): Record<string, number> {
   return { valve_f1: report.f1, valve_precision: report.precision, valve_recall: report.recall, valve_f1_all_ones: report.f1AllOnes, valve_f1_reference: report.f1Reference, valve_events_per_fault: report.eventsPerFault, valve_clean_start_share: report.falseShareInCleanStart };
+}
+
+export function describeIndustrial(reports: readonly IndustrialReport[]): string {
+  return [
+    'Industrial devices, as shipped: F1 of in_event, `*` row, row by row; faults caught, events a fault, false events a device and day',
+    table([['', 'devices', 'F1', 'precision', 'recall', 'F1 of always on', 'caught', 'events a fault', 'false events a day'], ...reports.map((one) => [
+      one.kind, one.devices, one.f1, one.precision, one.recall, one.f1AllOnes, one.caught, one.eventsPerFault, one.falseEventsPerDay,
+    ])]),
+    reports.map((one) => `${one.kind}, caught: ${Object.entries(one.caughtByFault).map(([fault, share]) => `${fault} ${share.toFixed(2)}`).join(', ')}`).join('\n'),
+  ].join('\n\n');
+}
+
+export function flattenIndustrial(reports: readonly IndustrialReport[]): Record<string, number> {
+  return Object.fromEntries(reports.flatMap((one) => [
+    [`industrial_f1_${one.kind}`, one.f1], [`industrial_caught_${one.kind}`, one.caught], [`industrial_events_per_fault_${one.kind}`, one.eventsPerFault],
+    [`industrial_false_events_per_day_${one.kind}`, one.falseEventsPerDay],
+  ]));
 }

@@ -37,9 +37,9 @@ export function buildIndustrial(options: IndustrialOptions = {}): IndustrialRun[
   const { runs = 4, seed = 0, kinds = Object.keys(INDUSTRIAL) as IndustrialName[] } = options;
   return kinds.flatMap((name) => Array.from({ length: runs }, (_, k): IndustrialRun => {
     const kind = INDUSTRIAL[name];
-    const random = seededRandom(hash(`${name} ${k} ${seed}`));
-    const faults = options.faults === false ? [] : place(kind, k, random);
-    const metrics = kind.run(random, kind.rows, faults);
+    // Places are drawn apart: up to its first fault a device is what it is without faults.
+    const faults = options.faults === false ? [] : place(kind, k, seededRandom(hash(`${name} ${k} ${seed} faults`)));
+    const metrics = kind.run(seededRandom(hash(`${name} ${k} ${seed}`)), kind.rows, faults);
     const timestampMs = Float64Array.from({ length: kind.rows }, (_, row) => START_MS + row * kind.periodS * 1000);
     return { kind: name, faults, input: { device: `${name}-${k}`, metrics: Object.keys(metrics), timestampMs, values: Object.values(metrics) } };
   }));

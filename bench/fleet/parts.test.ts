@@ -9,6 +9,7 @@ import { ewZscore } from '../baselines/zscore.js';
 import { evaluateClean } from './clean.js';
 import { buildDevices, evaluateDevices } from './devices.js';
 import { evaluateFleet } from './evaluate.js';
+import { buildIndustrial, evaluateIndustrial, INDUSTRIAL } from './industrial.js';
 import * as scenarios from './scenarios.js';
 import { CLEAN_ROWS, buildValveRuns, evaluateValve } from './valve.js';
 import { SENSORS } from './sensors.js';
@@ -76,6 +77,29 @@ test('valve runs: the truth scores 1, always on what its share of faulty rows gi
   expect(always.f1).toBeCloseTo(always.f1AllOnes, 9);
   expect(always.falseShareInCleanStart).toBe(1);
   for (const faulty of truth.values()) expect(faulty.subarray(0, CLEAN_ROWS).every((x) => x === 0)).toBe(true);
+});
+
+test('industrial devices: the truth scores 1 and has one event a fault; a detector that is silent catches nothing', async () => {
+  const truth = new Map(buildIndustrial({ runs: 2 }).map(({ input, faults }) => [input.device, faults]));
+  const reports = await evaluateIndustrial((fleet) => oracle(fleet, (device, message) => truth.get(device)!.some(({ start, end }) => message >= start && message < end)), { runs: 2 });
+  expect(reports.map(({ kind }) => kind)).toEqual(Object.keys(INDUSTRIAL));
+  for (const { f1, caught, falseEventsPerDay } of reports) expect([f1, caught, falseEventsPerDay]).toEqual([1, 1, 0]);
+  for (const { f1, caught } of await evaluateIndustrial((fleet) => oracle(fleet, () => false), { runs: 1 })) expect([f1, caught]).toEqual([0, 0]);
+});
+
+test('an industrial device is what it is without faults up to its first, and each of them shows', () => {
+  const clean = buildIndustrial({ runs: 3, faults: false });
+  buildIndustrial({ runs: 3 }).forEach(({ kind, input, faults }, d) => {
+    expect(faults[0].start).toBeGreaterThanOrEqual(INDUSTRIAL[kind].cleanRows);
+    input.values.forEach((values, m) => {
+      expect(values.every(Number.isFinite), `${input.device} ${input.metrics[m]}`).toBe(true);
+      expect(values.subarray(0, faults[0].start)).toEqual(clean[d].input.values[m].subarray(0, faults[0].start));
+    });
+    for (const { kind: fault, start, end } of faults) {
+      const moved = input.values.some((values, m) => values.subarray(start, end).some((x, t) => x !== clean[d].input.values[m][start + t]));
+      expect(moved, `${input.device} ${fault}`).toBe(true);
+    }
+  });
 });
 
 test('a correlation break leaves the metric within its own range', () => {
