@@ -104,7 +104,7 @@ export class DeviceJudge {
       score = Math.max(score, batch.anomalyScore[row]);
       if (this.#said[row] !== 0) this.#settle(batch, device, row);
       if (this.#run[row] === 0 && this.health.metricVerdicts > 0) this.health.end(device.id, this.fleet.metricOfSlot(batch.slot[row]), 'stuck', atMs);
-      if (several) this.joint.observe(device, batch.slot[row], this.#v[row], this.#wanders[row] !== 0, this.#hourOff[row]);
+      if (several) this.joint.observe(device, batch.slot[row], this.#v[row], this.#wanders[row] !== 0, this.#hourOff[row], (batch.flags[row] & FLAG.IN_EVENT) !== 0);
     }
     if (judged === 0) return;
     this.health.message(device, atMs, batch.rowNowMs?.[first] ?? batch.nowMs);

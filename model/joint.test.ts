@@ -179,6 +179,19 @@ describe('a state that lasts', () => {
     expect(bench.whole.slice(-660).filter((row) => row.inEvent).length).toBeGreaterThan(550);
   });
 
+  it('is not taken for the normal where a metric leaves its level just after another state has ended', () => {
+    const bench = new Bench();
+    const draw = noise(37);
+    alone(bench, 1500, draw, 4);
+    alone(bench, 40, draw, 4, (m) => (m < 2 ? 3 : 0));
+    while (bench.whole[bench.whole.length - 1].inEvent) alone(bench, 1, draw, 4);
+    alone(bench, 4, draw, 4);
+    alone(bench, 300, draw, 4, (m) => (m === 3 ? 12 : 0));
+    expect(bench.whole.slice(-290).every((row) => row.inEvent)).toBe(true);
+    alone(bench, 300, draw, 4);
+    expect(bench.whole.slice(-200).filter((row) => row.inEvent).length).toBeLessThan(20);
+  });
+
   it('is told again, however often it came, once a person confirmed it', () => {
     const held = (confirmed: boolean): number[] => {
       const bench = new Bench();

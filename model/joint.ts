@@ -56,7 +56,7 @@ export interface JointFinding {
  * of those read so far depends on where a batch ends, as the place of `*` and the number of those declared do.
  */
 export class Joint {
-  readonly series = new Arena('joint', 4, 'series', SERIES_WORDS);
+  readonly series = new Arena('joint', 5, 'series', SERIES_WORDS);
   readonly devices = new Arena('joint-device', 3, 'device', DEVICE_WORDS);
   readonly #finding: JointFinding = { score: 0, kind: 'shift', metrics: [], opened: false, grew: false, closed: false };
   readonly #block = new Block(this.series);
@@ -103,8 +103,8 @@ export class Joint {
     return Math.max(1, this.devices.floats[this.devices.page(device.slot)][this.devices.at(device.slot) + D_LENGTH]);
   }
 
-  /** Takes a metric's reading; `judge` follows when the message is through. @param wanders whether the metric has no level to return to; @param hourOff how far it is from what is usual at its hour, Infinity where that is far, NaN where the hour does not tell */
-  observe(device: Device, slot: number, v: number, wanders: boolean, hourOff: number): void {
+  /** Takes a metric's reading; `judge` follows when the message is through. @param wanders whether the metric has no level to return to; @param hourOff how far it is from what is usual at its hour, Infinity where that is far, NaN where the hour does not tell; @param inEvent whether the metric is in an event of its own */
+  observe(device: Device, slot: number, v: number, wanders: boolean, hourOff: number, inEvent: boolean): void {
     const page = this.series.page(slot);
     const s = this.series.floats[page];
     const ints = this.series.ints[page];
@@ -122,7 +122,7 @@ export class Joint {
       open = this.#block.state !== NORMAL;
     }
     if (open) observeHour(s, at, hourOff);
-    observeLevel(s, ints, at, open, v, !wanders);
+    observeLevel(s, ints, at, open, v, !wanders, inEvent);
   }
 
   /** Judges the device after the metrics of one message were observed; finds nothing in the middle of a sweep. `rarity`: ln of how much rarer than one in 2,057 sweeps a false alarm must be. The finding is valid until the next call. */

@@ -83,6 +83,12 @@ describe('Normaliser', () => {
     expect(normaliser.count(0)).toBeGreaterThan(1.5 * day);
   });
 
+  it('does not take what was at rest for days and then rises for an hour for a counter', () => {
+    expect(run(Array.from({ length: 3060 }, (_, t) => Math.max(0, t - 3000))).normaliser.isCounter(0)).toBe(false);
+    // A counter that began to count does so for longer.
+    expect(run(Array.from({ length: 3400 }, (_, t) => Math.max(0, t - 3000))).normaliser.isCounter(0)).toBe(true);
+  });
+
   it('reports time: 0 when on time, more after a gap, and the gap disturbs no other feature', () => {
     const values = noise(800);
     const times = values.map((_, t) => 1_700_000_000_000 + t * 60_000 + (t >= 700 ? 6 * 3_600_000 : 0));
