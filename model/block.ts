@@ -106,6 +106,11 @@ export class Block {
     return this.#ints[0][this.#at[0] + STATE];
   }
 
+  /** Whether a state has just ended, so that the next is not looked for yet. */
+  get rests(): boolean {
+    return this.#ints[0][this.#at[0] + REST] > 0;
+  }
+
   /** Judges one sweep. `needed`: the surprise that it takes to open. */
   judge(needed: number): void {
     const [s, ints, at, m] = [this.#s[0], this.#ints[0], this.#at[0], this.#m];
@@ -163,7 +168,7 @@ export class Block {
       const off = s[at + FAST] - s[at + SLOW];
       const most = count < SETTLED_READINGS ? Infinity : LEARN_SIGMAS * Math.sqrt(s[at + COVARIANCE + i]);
       y[i] = off > most ? most : off < -most ? -most : off;
-      known[i] = this.#ints[i][at + HELD] === 1 ? 0 : (count < sweeps ? count : sweeps) - START_READINGS;
+      known[i] = (count < sweeps ? count : sweeps) - START_READINGS;
     }
     for (let i = 0; i < m; i++) {
       const s = this.#s[i];

@@ -192,6 +192,23 @@ describe('a state that lasts', () => {
     expect(bench.whole.slice(-200).filter((row) => row.inEvent).length).toBeLessThan(20);
   });
 
+  it('is over though another metric has got stuck meanwhile', () => {
+    for (let seed = 20; seed < 24; seed++) {
+      const bench = new Bench();
+      const draw = noise(seed);
+      const feed = (readings: number, by: number, stuck: boolean): void => {
+        for (let k = 0; k < readings; k++) bench.feed({ m0: by + draw(), m1: by + draw(), m2: draw(), m3: stuck ? 2.5 : draw() });
+      };
+      feed(1500, 0, false);
+      feed(60, 5, false);
+      feed(40, 5, true);
+      const endedMs = bench.nowMs;
+      feed(800, 0, true);
+      const fault = [...bench.events.values()].find((event) => event.metrics.some(({ metric }) => metric === 'm0') && event.openedMs > endedMs - 110 * PERIOD_MS);
+      expect(fault?.resolvedMs ?? Infinity).toBeLessThan(endedMs + 200 * PERIOD_MS);
+    }
+  });
+
   it('is told again, however often it came, once a person confirmed it', () => {
     const held = (confirmed: boolean): number[] => {
       const bench = new Bench();

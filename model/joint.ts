@@ -116,13 +116,15 @@ export class Joint {
     else whole[d + D_READ]++;
     ints[at + SWEEP] = sweep;
     let open = false;
-    if (whole[d + D_OPEN] > 0) {
+    let rests = false;
+    if (whole[d + D_OPEN] > 0 || inEvent) {
       const ordinal = this.#ordinalOf(device, slot);
       this.#block.bind(device, this.#starOf(device), ordinal - (ordinal % WIDTH), 1);
       open = this.#block.state !== NORMAL;
+      rests = inEvent && this.#block.rests;
     }
     if (open) observeHour(s, at, hourOff);
-    observeLevel(s, ints, at, open, v, !wanders, inEvent);
+    observeLevel(s, ints, at, open, v, !wanders, rests);
   }
 
   /** Judges the device after the metrics of one message were observed; finds nothing in the middle of a sweep. `rarity`: ln of how much rarer than one in 2,057 sweeps a false alarm must be. The finding is valid until the next call. */

@@ -12,7 +12,7 @@ export const SCALE = 7; // 1 / standard deviation of FAST - SLOW; 0 while it is 
 export const COVARIANCE = 8; // [16] of FAST - SLOW with that of the metrics of its block
 export const PRECISION = COVARIANCE + WIDTH; // [16] a row of the inverted correlation matrix
 export const HOUR_OFF = PRECISION + WIDTH; // EW-8, in open states, of how far it is from what is usual at its hour; Infinity where that is far, NaN where the hour does not tell
-export const HELD = HOUR_OFF + 1; // int: 1 while it is in an event of its own
+export const HELD = HOUR_OFF + 1; // int: 1 while it is in an event of its own, and the device not judged
 export const METRIC_WORDS = HELD + 1;
 
 /** Readings from which a metric's spread is known. */
@@ -27,14 +27,14 @@ const REACH = 32;
 /** Its square is still a float32. */
 const LARGEST = 1e18;
 
-/** Takes a metric's reading. @param still whether a normal that takes part stands still (not that of a metric which wanders by nature); @param inEvent whether the metric is in an event of its own, whose normal stands still as well */
-export function observeLevel(s: Float32Array, ints: Int32Array, at: number, open: boolean, v: number, still: boolean, inEvent: boolean): void {
+/** Takes a metric's reading. @param still whether a normal that takes part stands still (not that of a metric which wanders by nature); @param rests whether the metric is in an event of its own and the device is not judged just now: its normal stands still as well */
+export function observeLevel(s: Float32Array, ints: Int32Array, at: number, open: boolean, v: number, still: boolean, rests: boolean): void {
   const n = ints[at + COUNT]++;
   const slow = s[at + SLOW];
   const reach = n > SETTLED_READINGS && s[at + SCALE] > 0 ? REACH / s[at + SCALE] + Math.abs(s[at + FAST] - slow) : LARGEST;
   const held = v > slow + reach ? slow + reach : v < slow - reach ? slow - reach : v;
   s[at + FAST] = n === 0 ? held : s[at + FAST] + (n < FAST_READINGS ? 1 / (n + 1) : 1 / FAST_READINGS) * (held - s[at + FAST]);
-  ints[at + HELD] = inEvent && still ? 1 : 0;
+  ints[at + HELD] = rests && still ? 1 : 0;
   if (n === 0) s[at + SLOW] = held;
   else if (ints[at + HELD] === 1) {
     // It says nothing of what is normal.

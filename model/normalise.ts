@@ -51,8 +51,6 @@ const GAP_RATIO = 1.5;
 const MAX_GAP_PERIODS = 1024;
 const COUNTER_AFTER = 48;
 const DIRECTION_RATE = 1 / 200;
-/** What was at rest for days and rises for an hour (a queue, a leak) is no counter. */
-const RISES_RATE = 1 / 600;
 /** The clear morning of a solar panel, read every ten seconds, is 2,000 rises in a row: what fell on the day before is no counter. */
 const FALLS_RATE = 1 / 10_000;
 
@@ -107,7 +105,7 @@ function learnDirection(s: Float64Array, at: number, value: number): void {
   const t = s[at + READINGS] - 1;
   const rate = t < 199 ? 1 / (t + 1) : DIRECTION_RATE;
   const falls = change < 0 ? 1 : 0;
-  s[at + UP_RATE] += (t < 599 ? 1 / (t + 1) : RISES_RATE) * ((change > 0 ? 1 : 0) - s[at + UP_RATE]);
+  s[at + UP_RATE] += rate * ((change > 0 ? 1 : 0) - s[at + UP_RATE]);
   s[at + DOWN_RATE] += rate * (falls - s[at + DOWN_RATE]);
   s[at + FALLS] += (t < 9999 ? 1 / (t + 1) : FALLS_RATE) * (falls - s[at + FALLS]);
   const was = s[at + COUNTER];

@@ -26,6 +26,8 @@ export interface IndustrialRun {
 }
 
 export interface IndustrialOptions {
+  /** Left out of each device: to see what it does. */
+  without?: number;
   /** Of each kind. */
   runs?: number;
   seed?: number;
@@ -34,11 +36,11 @@ export interface IndustrialOptions {
 }
 
 export function buildIndustrial(options: IndustrialOptions = {}): IndustrialRun[] {
-  const { runs = 4, seed = 0, kinds = Object.keys(INDUSTRIAL) as IndustrialName[] } = options;
+  const { runs = 4, seed = 0, without = -1, kinds = Object.keys(INDUSTRIAL) as IndustrialName[] } = options;
   return kinds.flatMap((name) => Array.from({ length: runs }, (_, k): IndustrialRun => {
     const kind = INDUSTRIAL[name];
     // Places are drawn apart: up to its first fault a device is what it is without faults.
-    const faults = options.faults === false ? [] : place(kind, k, seededRandom(hash(`${name} ${k} ${seed} faults`)));
+    const faults = options.faults === false ? [] : place(kind, k, seededRandom(hash(`${name} ${k} ${seed} faults`))).filter((_, i) => i !== without);
     const metrics = kind.run(seededRandom(hash(`${name} ${k} ${seed}`)), kind.rows, faults);
     const timestampMs = Float64Array.from({ length: kind.rows }, (_, row) => START_MS + row * kind.periodS * 1000);
     return { kind: name, faults, input: { device: `${name}-${k}`, metrics: Object.keys(metrics), timestampMs, values: Object.values(metrics) } };

@@ -11,7 +11,7 @@ typedef struct {
   double up_rate, down_rate, counter, position, period_run, last_dt, last_log_dt, falls;
 } Series;
 
-static const double SLOWEST_RATE = 1.0 / 512, FAST_RATE = 1.0 / 12, ROUGHNESS_RATE = 1.0 / 16, DIRECTION_RATE = 1.0 / 200, RISES_RATE = 1.0 / 600, FALLS_RATE = 1.0 / 10000;
+static const double SLOWEST_RATE = 1.0 / 512, FAST_RATE = 1.0 / 12, ROUGHNESS_RATE = 1.0 / 16, DIRECTION_RATE = 1.0 / 200, FALLS_RATE = 1.0 / 10000;
 static const double CLIP_SIGMAS = 4, LOG_CLIP_GROWTH = 0.09531017980432493, MAX_CLIPPED_RUN = 300;
 static const double FEATURE_LIMIT = 4, VALUE_LIMIT = 1e120;
 static const double PERIOD_CLIP = 0.35, ON_TIME = 0.1, GAP_RATIO = 1.5, MAX_GAP_PERIODS = 1024, COUNTER_AFTER = 48;
@@ -56,7 +56,7 @@ static inline double period_ratio(Series *s, double dt) {
 static inline void learn_direction(Series *s, double value) {
   const double change = value - s->last_value, t = s->readings - 1;
   const double rate = t < 199 ? 1 / (t + 1) : DIRECTION_RATE, falls = change < 0 ? 1.0 : 0.0;
-  s->up_rate += (t < 599 ? 1 / (t + 1) : RISES_RATE) * ((change > 0 ? 1.0 : 0.0) - s->up_rate);
+  s->up_rate += rate * ((change > 0 ? 1.0 : 0.0) - s->up_rate);
   s->down_rate += rate * (falls - s->down_rate);
   s->falls += (t < 9999 ? 1 / (t + 1) : FALLS_RATE) * (falls - s->falls);
   const int was = s->counter == 1;
