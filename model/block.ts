@@ -1,7 +1,7 @@
 import type { Device } from '../core/fleet.js';
 import type { Arena } from './arena.js';
 import { blame, invert, surpriseOf, WIDTH } from './covariance.js';
-import { AGE, COUNT, COVARIANCE, FAST, HELD, HOUR_OFF, LONG, METRIC_WORDS, PART, PRECISION, SCALE, SETTLED_READINGS, SLOW, SLOW_READINGS } from './level.js';
+import { AGE, COUNT, COVARIANCE, FAST, HOUR_OFF, LONG, METRIC_WORDS, OWN_EVENT, PART, PRECISION, SCALE, SETTLED_READINGS, SLOW, SLOW_READINGS } from './level.js';
 
 // Words of a block, behind those of its first metric (level.ts).
 const BLOCK = METRIC_WORDS;
@@ -344,14 +344,14 @@ export class Block {
   #settle(surprise: number, needed: number): void {
     const ints = this.#ints[0];
     const at = this.#at[0];
-    if (--ints[at + REST] > 0 || surprise < 0.5 * needed || this.#isHeld()) return;
+    if (--ints[at + REST] > 0 || surprise < 0.5 * needed || this.#hasOwnEvent()) return;
     this.#restart();
     ints[at + REST] = REST_SWEEPS;
   }
 
   /** Whether one of the metrics is in an event of its own: that is another fault. */
-  #isHeld(): boolean {
-    for (let i = 0; i < this.#m; i++) if (this.#ints[i][this.#at[i] + HELD] === 1) return true;
+  #hasOwnEvent(): boolean {
+    for (let i = 0; i < this.#m; i++) if (this.#ints[i][this.#at[i] + OWN_EVENT] === 1) return true;
     return false;
   }
 
