@@ -17,7 +17,9 @@ const HABIT = BLOCK + 8; // surprise that states of this device have shown befor
 const PEAK = BLOCK + 9; // the most surprising sweep of the open state
 const TOLD = BLOCK + 10; // how surprising it was when its parts were looked at last
 const AT_HOUR = BLOCK + 11; // int: sweeps in a row in which it looks as usual for its hour
-export const SERIES_WORDS = BLOCK + 12;
+const RECENT = BLOCK + 12; // the most surprising state that ended by itself, forgotten like the habit
+const AFTERMATH = BLOCK + 13; // share of the latest state's surprise, forgotten soon: what it has left behind is no news
+export const SERIES_WORDS = BLOCK + 14;
 
 export const NORMAL = 0;
 const SHIFTED = 1;
@@ -54,6 +56,7 @@ const APART = 0.4;
 const HABIT_SHARE = 1 / 3;
 const HABIT_DECAY = 1 / 40_000;
 const HABIT_MARGIN = 1.1;
+const AFTERMATH_DECAY = 1 / 800;
 
 /**
  * Up to 16 metrics of a device that are judged together: is where they are now, each against its own normal, likely for metrics that
@@ -122,7 +125,7 @@ export class Block {
     if (!open && ints[at + REST] === 0) this.#learn(sweeps);
     if (!open && sweeps % SOLVE_SWEEPS === 0) this.#solve(sweeps);
     if (sweeps < 2 * SOLVE_SWEEPS) return;
-    this.#gather();
+    this.#gather(open);
     const freedom = Math.min(MOST_FREEDOM, sweeps / DEPENDENT_READINGS);
     const q = this.#product(this.#y, this.#y);
     const besides = surpriseOf(q, m, freedom);
@@ -131,7 +134,9 @@ export class Block {
     const longer = unit > 0 ? surpriseOf((longQ * m) / unit, m, freedom) : 0;
     const surprise = (besides > longer ? besides : longer) / (1 + HEAVY_TAIL * (Math.max(1, s[at + TAIL]) - 1));
     s[at + HABIT] *= 1 - HABIT_DECAY;
-    const bar = Math.max(needed, HABIT_MARGIN * s[at + HABIT]);
+    s[at + RECENT] *= 1 - HABIT_DECAY;
+    s[at + AFTERMATH] *= 1 - AFTERMATH_DECAY;
+    const bar = Math.max(needed, HABIT_MARGIN * Math.max(s[at + HABIT], s[at + AFTERMATH]));
     if (open) return this.#follow(q, freedom, surprise, needed);
     if (ints[at + REST] > 0) return this.#settle(besides, needed);
     this.score = sweeps > FROM_SWEEPS ? surprise / bar : 0;
@@ -151,11 +156,11 @@ export class Block {
     this.#end();
     if (!accept) return;
     if (ints[at + SWEEPS] > START_READINGS) ints[at + SWEEPS] = START_READINGS;
-    this.#restart();
+    this.#restart(false);
   }
 
   forgetHabit(): void {
-    this.#s[0][this.#at[0] + HABIT] = 0;
+    this.#s[0][this.#at[0] + HABIT] = this.#s[0][this.#at[0] + RECENT] = 0;
   }
 
   #learn(sweeps: number): void {
@@ -201,11 +206,13 @@ export class Block {
     for (let i = 0; i < m; i++) for (let j = 0; j < m; j++) this.#s[i][this.#at[i] + PRECISION + j] = this.#precision[i * WIDTH + j];
   }
 
-  #gather(): void {
+  /** What a metric does that is in an event of its own, and has no part in the state that is open, is another fault: it holds no state open. */
+  #gather(open: boolean): void {
     for (let i = 0; i < this.#m; i++) {
       const [s, at] = [this.#s[i], this.#at[i]];
-      this.#y[i] = (s[at + FAST] - s[at + SLOW]) * s[at + SCALE];
-      this.#long[i] = s[at + LONG] * s[at + SCALE];
+      const other = open && this.#ints[i][at + OWN_EVENT] === 1 && s[at + PART] === 0;
+      this.#y[i] = other ? 0 : (s[at + FAST] - s[at + SLOW]) * s[at + SCALE];
+      this.#long[i] = other ? 0 : s[at + LONG] * s[at + SCALE];
       this.#part[i] = s[at + PART] * s[at + SCALE];
     }
   }
@@ -301,7 +308,7 @@ export class Block {
     const ended = ints[at + CALM] >= (ints[at + STATE] === UNTIED ? UNTIED_CALM_SWEEPS : CALM_SWEEPS) || ints[at + FAR] >= FAR_SWEEPS;
     ints[at + AT_HOUR] = since > SLOW_READINGS && this.#isUsualAtHour() ? ints[at + AT_HOUR] + 1 : 0;
     if (!ended && ints[at + AT_HOUR] < UNTIED_CALM_SWEEPS) return;
-    s[at + HABIT] += HABIT_SHARE * s[at + PEAK];
+    this.#recall();
     this.#end();
   }
 
@@ -331,6 +338,15 @@ export class Block {
     return true;
   }
 
+  /** A state has ended by itself. One makes no habit: what comes after a strong fault is none of its kind, unless it is as strong. */
+  #recall(): void {
+    const [s, at] = [this.#s[0], this.#at[0]];
+    const again = HABIT_SHARE * Math.min(s[at + PEAK], s[at + RECENT]);
+    s[at + HABIT] = Math.max(s[at + HABIT], again) + again;
+    s[at + RECENT] = Math.max(s[at + RECENT], s[at + PEAK]);
+    s[at + AFTERMATH] += HABIT_SHARE * s[at + PEAK];
+  }
+
   #end(): void {
     const ints = this.#ints[0];
     const at = this.#at[0];
@@ -340,27 +356,28 @@ export class Block {
     for (let i = 0; i < this.#m; i++) this.#s[i][this.#at[i] + PART] = this.#s[i][this.#at[i] + LONG] = 0;
   }
 
-  /** After a state has ended. Where its beginning was slow, part of it went into the normal: then the normal is what is now. */
+  /** After a state has ended. Where its beginning was slow, part of it went into the normal: then the normal is what is now, but of a metric that is in an event of its own, which is another fault and is judged from now on. */
   #settle(surprise: number, needed: number): void {
     const ints = this.#ints[0];
     const at = this.#at[0];
-    if (--ints[at + REST] > 0 || surprise < 0.5 * needed || this.#hasOwnEvent()) return;
-    this.#restart();
-    ints[at + REST] = REST_SWEEPS;
+    if (--ints[at + REST] > 0 || surprise < 0.5 * needed) return;
+    const others = this.#restart(true);
+    ints[at + REST] = others ? 0 : REST_SWEEPS;
   }
 
-  /** Whether one of the metrics is in an event of its own: that is another fault. */
-  #hasOwnEvent(): boolean {
-    for (let i = 0; i < this.#m; i++) if (this.#ints[i][this.#at[i] + OWN_EVENT] === 1) return true;
-    return false;
-  }
-
-  #restart(): void {
+  /** The normal of each metric is what is now; with `quiet` not of those in an event of their own: returns whether there are any. */
+  #restart(quiet: boolean): boolean {
+    let others = false;
     for (let i = 0; i < this.#m; i++) {
       const [s, at] = [this.#s[i], this.#at[i]];
+      if (quiet && this.#ints[i][at + OWN_EVENT] === 1) {
+        others = true;
+        continue;
+      }
       s[at + SLOW] = s[at + FAST];
       s[at + LONG] = 0;
       this.#ints[i][at + AGE] = 10;
     }
+    return others;
   }
 }

@@ -192,6 +192,20 @@ describe('a state that lasts', () => {
     expect(bench.whole.slice(-200).filter((row) => row.inEvent).length).toBeLessThan(20);
   });
 
+  it('makes no later one that is weaker usual, by coming once', () => {
+    const told = Array.from({ length: 6 }, (_, seed) => {
+      const bench = new Bench();
+      const draw = noise(400 + seed);
+      together(bench, 2000, draw, 5);
+      together(bench, 100, draw, 5, (m, x) => (m < 3 ? x + 12 : x));
+      together(bench, 3000, draw, 5);
+      const fromMs = bench.nowMs;
+      together(bench, 120, draw, 5, (m, x) => (m === seed % 5 ? -x : x));
+      return ofDevice(bench, fromMs);
+    });
+    expect(told.filter((events) => events > 0).length).toBeGreaterThanOrEqual(5);
+  });
+
   it('is over though another metric has got stuck meanwhile', () => {
     for (let seed = 20; seed < 24; seed++) {
       const bench = new Bench();

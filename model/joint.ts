@@ -121,7 +121,7 @@ export class Joint {
       const ordinal = this.#ordinalOf(device, slot);
       this.#block.bind(device, this.#starOf(device), ordinal - (ordinal % WIDTH), 1);
       open = this.#block.state !== NORMAL;
-      rests = inEvent && this.#block.rests;
+      rests = inEvent && (open || this.#block.rests);
     }
     if (open) observeHour(s, at, hourOff);
     observeLevel(s, ints, at, open, v, !wanders, rests);
