@@ -181,7 +181,7 @@ export class Block {
       for (let j = 0; j <= i; j++) {
         const both = known[i] < known[j] ? known[i] : known[j];
         if (both < 1) continue;
-        const rate = both < SLOWEST_READINGS ? 1 / both : 1 / SLOWEST_READINGS;
+        const rate = both < SLOWEST_READINGS ? 1 / both : SLOWEST;
         const learned = s[row + j] + rate * (y[i] * y[j] - s[row + j]);
         s[row + j] = this.#s[j][this.#at[j] + COVARIANCE + i] = learned;
       }
@@ -211,10 +211,17 @@ export class Block {
     for (let i = 0; i < this.#m; i++) {
       const [s, at] = [this.#s[i], this.#at[i]];
       const other = open && this.#ints[i][at + OWN_EVENT] === 1 && s[at + PART] === 0;
-      this.#y[i] = other ? 0 : (s[at + FAST] - s[at + SLOW]) * s[at + SCALE];
+      this.#y[i] = other ? 0 : this.#off(i);
       this.#long[i] = other ? 0 : s[at + LONG] * s[at + SCALE];
       this.#part[i] = s[at + PART] * s[at + SCALE];
     }
+  }
+
+  /** How far a metric is from its normal, in its standard deviations. */
+  #off(i: number): number {
+    const s = this.#s[i];
+    const at = this.#at[i];
+    return (s[at + FAST] - s[at + SLOW]) * s[at + SCALE];
   }
 
   /** a' P b */
@@ -326,7 +333,7 @@ export class Block {
       if (s[at + PART] === 0) continue;
       if (off === Infinity) return false;
       if (tellsOfIt) tells = true;
-      else this.#y[i] = (s[at + FAST] - s[at + SLOW]) * s[at + SCALE];
+      else this.#y[i] = this.#off(i);
       if (!tellsOfIt && Math.abs(this.#y[i]) > HOUR_SIGMAS) return false;
     }
     if (!tells) return false;

@@ -9,7 +9,7 @@ import type { IndustrialFault, IndustrialKind } from './industrial/kind.js';
 import { PLANT } from './industrial/plant.js';
 import { SERVER } from './industrial/server.js';
 import { TANKS } from './industrial/tanks.js';
-import { add, compare, f1, type Counts } from './pointwise.js';
+import { add, compare, compareAlwaysOn, f1, none, precision, recall } from './pointwise.js';
 
 /** Devices of many metrics that are made and not drawn: what a metric shows follows from the others, as in tanks, a plant in closed loops, a server, a compressor. */
 export const INDUSTRIAL = { tanks: TANKS, plant: PLANT, server: SERVER, compressor: COMPRESSOR };
@@ -26,21 +26,19 @@ export interface IndustrialRun {
 }
 
 export interface IndustrialOptions {
-  /** Left out of each device: to see what it does. */
-  without?: number;
   /** Of each kind. */
   runs?: number;
   seed?: number;
-  kinds?: readonly IndustrialName[];
-  faults?: boolean;
+  /** A fault that is left out of each device, by its place: to see what it does. */
+  without?: number;
 }
 
 export function buildIndustrial(options: IndustrialOptions = {}): IndustrialRun[] {
-  const { runs = 4, seed = 0, without = -1, kinds = Object.keys(INDUSTRIAL) as IndustrialName[] } = options;
-  return kinds.flatMap((name) => Array.from({ length: runs }, (_, k): IndustrialRun => {
+  const { runs = 4, seed = 0, without = -1 } = options;
+  return (Object.keys(INDUSTRIAL) as IndustrialName[]).flatMap((name) => Array.from({ length: runs }, (_, k): IndustrialRun => {
     const kind = INDUSTRIAL[name];
-    // Places are drawn apart: up to its first fault a device is what it is without faults.
-    const faults = options.faults === false ? [] : place(kind, k, seededRandom(hash(`${name} ${k} ${seed} faults`))).filter((_, i) => i !== without);
+    // Places are drawn apart: up to a fault a device is what it is without it.
+    const faults = place(kind, k, seededRandom(hash(`${name} ${k} ${seed} faults`))).filter((_, i) => i !== without);
     const metrics = kind.run(seededRandom(hash(`${name} ${k} ${seed}`)), kind.rows, faults);
     const timestampMs = Float64Array.from({ length: kind.rows }, (_, row) => START_MS + row * kind.periodS * 1000);
     return { kind: name, faults, input: { device: `${name}-${k}`, metrics: Object.keys(metrics), timestampMs, values: Object.values(metrics) } };
@@ -92,7 +90,7 @@ export async function evaluateIndustrial(make: MakeDetector, options: Industrial
 
 function report(kind: IndustrialName, runs: readonly IndustrialRun[], outputs: readonly DeviceOutput[]): IndustrialReport {
   const { cleanRows, rows, periodS } = INDUSTRIAL[kind];
-  const [counts, always]: Counts[] = [0, 1].map(() => ({ hit: 0, false: 0, missed: 0 }));
+  const [counts, always] = [none(), none()];
   const found: { kind: string; caught: boolean }[] = [];
   let during = 0;
   let wrong = 0;
@@ -102,7 +100,7 @@ function report(kind: IndustrialName, runs: readonly IndustrialRun[], outputs: r
     const faulty = rowsOf(faults, rows, 0);
     const disturbed = rowsOf(faults, rows, RECOVERS_ROWS);
     add(counts, compare(flag, faulty, cleanRows));
-    add(always, compare(new Uint8Array(rows).fill(1), faulty, cleanRows));
+    add(always, compareAlwaysOn(faulty, cleanRows));
     for (const fault of faults) found.push({ kind: fault.kind, caught: flag.subarray(fault.start, fault.end).includes(1) });
     const opened = outputs[i].events.map((event) => Math.round((event.openedMs - input.timestampMs[0]) / 1000 / periodS)).filter((row) => row >= cleanRows);
     during += opened.filter((row) => faulty[row] === 1).length;
@@ -111,7 +109,7 @@ function report(kind: IndustrialName, runs: readonly IndustrialRun[], outputs: r
   });
   const share = (some: typeof found): number => some.filter((one) => one.caught).length / Math.max(1, some.length);
   return {
-    kind, devices: runs.length, f1: f1(counts), precision: counts.hit / Math.max(1, counts.hit + counts.false), recall: counts.hit / Math.max(1, counts.hit + counts.missed), f1AllOnes: f1(always),
+    kind, devices: runs.length, f1: f1(counts), precision: precision(counts), recall: recall(counts), f1AllOnes: f1(always),
     caught: share(found), caughtByFault: Object.fromEntries(INDUSTRIAL[kind].faults.map((name) => [name, share(found.filter((one) => one.kind === name))])),
     eventsPerFault: during / Math.max(1, found.filter((one) => one.caught).length), falseEventsPerDay: wrong / ((quietRows * periodS) / 86_400),
   };

@@ -20,6 +20,21 @@ export function add(into: Counts, more: Counts): void {
   for (const key of ['hit', 'false', 'missed'] as const) into[key] += more[key];
 }
 
+export const none = (): Counts => ({ hit: 0, false: 0, missed: 0 });
+
+/** The same of a flag that is always on. */
+export function compareAlwaysOn(faulty: Uint8Array, from: number): Counts {
+  return compare(new Uint8Array(faulty.length).fill(1), faulty, from);
+}
+
+export function precision({ hit, false: wrong }: Counts): number {
+  return hit / Math.max(1, hit + wrong);
+}
+
+export function recall({ hit, missed }: Counts): number {
+  return hit / Math.max(1, hit + missed);
+}
+
 export function f1({ hit, false: wrong, missed }: Counts): number {
   return hit === 0 ? 0 : (2 * hit) / (2 * hit + wrong + missed);
 }

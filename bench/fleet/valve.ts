@@ -4,7 +4,7 @@ import { autoregressiveNoise, chance, logUniform, pick, uniform } from '../../mo
 import type { DeviceInput, MakeDetector } from '../harness.js';
 import { runDetector } from '../harness.js';
 import { hash } from './build.js';
-import { add, compare, f1 } from './pointwise.js';
+import { add, compare, compareAlwaysOn, f1, none, precision, recall } from './pointwise.js';
 
 /**
  * Runs of a water loop on a test bench: eight sensors at 1 Hz for some 19 minutes; the first 400 s are known to be good, then a fault that lasts minutes
@@ -146,9 +146,7 @@ export interface ValveReport {
 
 export async function evaluateValve(make: MakeDetector, options: ValveOptions = {}): Promise<ValveReport> {
   const built = buildValveRuns(options);
-  const counts = { hit: 0, false: 0, missed: 0 };
-  const always = { hit: 0, false: 0, missed: 0 };
-  const reference = { hit: 0, false: 0, missed: 0 };
+  const [counts, always, reference] = [none(), none(), none()];
   let early = 0;
   let caught = 0;
   let during = 0;
@@ -160,7 +158,7 @@ export async function evaluateValve(make: MakeDetector, options: ValveOptions = 
     const one = compare(flag, faulty, CLEAN_ROWS);
     add(counts, one);
     add(reference, compare(referenceHead(input.values), faulty, CLEAN_ROWS));
-    add(always, compare(new Uint8Array(ROWS).fill(1), faulty, CLEAN_ROWS));
+    add(always, compareAlwaysOn(faulty, CLEAN_ROWS));
     if (one.hit > 0) caught++;
     during += output.events.filter((event) => faulty[input.timestampMs.indexOf(event.openedMs)] === 1).length;
     for (let row = 0; row < CLEAN_ROWS; row++) early += flag[row];
@@ -168,7 +166,7 @@ export async function evaluateValve(make: MakeDetector, options: ValveOptions = 
   }
   return {
     runs: built.length, f1: f1(counts),
-    precision: counts.hit / Math.max(1, counts.hit + counts.false), recall: counts.hit / Math.max(1, counts.hit + counts.missed),
+    precision: precision(counts), recall: recall(counts),
     f1AllOnes: f1(always), f1Reference: f1(reference),
     caught: caught / built.length, eventsPerFault: during / Math.max(1, caught),
     falseShareInCleanStart: early / (CLEAN_ROWS * built.length), perRun,
