@@ -93,14 +93,17 @@ static double correlated[MOST_LAGS];
 __attribute__((export_name("correlations")))
 const double *correlations(const Code *ring, int blocks, int known, int lag, int lags, double mean) {
   const int all_known = unwrap(ring), first = (blocks - known) & MASK;
+  if (!all_known) {
+    for (int k = 0; k < lags; k++) correlated[k] = correlation_of(sums_of_known(first + lag + k, first, known - lag - k), mean);
+    return correlated;
+  }
+  // What a lag leaves out of the sums of all codes is its codes at either end.
   const short *codes = line + first, *end = codes + known;
-  // Where all are known, what a lag leaves out of the sums of them all is its codes at either end.
   const Sums all = sums_of(codes, known), young = sums_of(codes, lag), old = sums_of(end - lag, lag);
   int squares = 2 * all.squares - young.squares - old.squares, sum = 2 * all.sum - young.sum - old.sum;
   for (int k = 0; k < lags; k++) {
     const int pairs = known - lag - k;
-    const Sums of = all_known ? (Sums){pairs, products_of(end - pairs, codes, pairs), squares, sum} : sums_of_known(first + lag + k, first, pairs);
-    correlated[k] = correlation_of(of, mean);
+    correlated[k] = correlation_of((Sums){pairs, products_of(end - pairs, codes, pairs), squares, sum}, mean);
     const int before = codes[lag + k], after = end[-1 - lag - k];
     squares -= before * before + after * after;
     sum -= before + after;
